@@ -1,0 +1,1 @@
+"""The harness: runs evaluations, times them, and gates on what it measured."""

@@ -1,0 +1,144 @@
+"""What is reduced, and by how much: `Keep` (what FASTV_K says) and `HybridConfig`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal, Self
+
+RopeMode = Literal["logical", "compact"]
+PruneMode = Literal["drop", "mask"]
+RankMode = Literal["attention", "random", "lowest"]
+
+ALLOWED_KEEP = (
+    "a whole number of visual tokens to keep (36), "
+    "a share to remove strictly between 0 and 1 (0.7), or none"
+)
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be honoured, in one line that says which one and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How many visual tokens survive FastV: a count, a removed share, or all of them.
+
+    The share is an exact fraction: in binary floats 0.8 of 50 would leave 9 tokens, not 10.
+    """
+
+    count: int | None = None
+    removed: Fraction | None = None
+
+    @classmethod
+    def parse(cls, value: str | int | float | Self, *, source: str = "keep") -> Self:
+        """Read `36`, `0.7` or `none`.
+
+        Raises:
+            ConfigError: naming the value, its `source` and what is allowed.
+        """
+        if isinstance(value, cls):
+            return value
+        text = str(value).strip()
+        if text == "none":
+            return cls()
+        if re.fullmatch(r"[0-9]+", text) and int(text) >= 1:
+            return cls(count=int(text))
+        if re.fullmatch(r"0?\.[0-9]+", text) and Fraction(text) > 0:
+            return cls(removed=Fraction(text))
+        raise ConfigError(f"{source}={text!r} is not {ALLOWED_KEEP}")
+
+    @classmethod
+    def resolve(
+        cls, argument: str | None, *, default: str | int | float, environ: Mapping[str, str]
+    ) -> Self:
+        """The one that counts: the argument, else `FASTV_K`, else the profile's default."""
+        if argument is not None:
+            return cls.parse(argument, source="--keep")
+        if "FASTV_K" in environ:
+            return cls.parse(environ["FASTV_K"], source="FASTV_K")
+        return cls.parse(default, source="the profile's keep")
+
+    @property
+    def prunes(self) -> bool:
+        """Whether pruning is on at all."""
+        return self.count is not None or self.removed is not None
+
+    def of(self, tokens: int) -> int:
+        """How many of `tokens` visual tokens are kept: at least one, never more than there are."""
+        if self.count is not None:
+            return min(self.count, tokens)
+        if self.removed is not None:
+            return max(1, int(tokens * (1 - self.removed)))
+        return tokens
+
+    def __str__(self) -> str:
+        if self.count is not None:
+            return str(self.count)
+        if self.removed is not None:
+            return f"{float(self.removed):g}"
+        return "none"
+
+
+@dataclass(frozen=True)
+class HybridConfig:
+    """The reduction of one model. The default reduces nothing: transformers' own LLaVA.
+
+    Attributes:
+        keep: visual tokens kept by FastV (https://arxiv.org/abs/2403.06764); text like FASTV_K.
+        aggregation_layer: 0-based language-model layer whose last-token attention ranks the
+            visual tokens; the layers after it run on the kept ones. FastV's own K is this plus 1.
+        thresholds: DToMe merging thresholds (https://arxiv.org/abs/2504.17040), one cosine
+            similarity per CLIP block; None turns merging off.
+        capacity: visual slots N the language model sees; None means all patches.
+        rope: `logical` keeps the position each token has in the unreduced sequence; `compact`
+            renumbers 0..n-1 as a naive port does, for ablation.
+        prune: `drop` removes tokens after the aggregation layer, `mask` only hides them.
+        rank: `attention` is FastV; `random` and `lowest` are controls at the same budget.
+
+    Raises:
+        ConfigError: for any value outside of what is described here.
+    """
+
+    keep: Keep | str | int | float = field(default_factory=Keep)
+    aggregation_layer: int = 2
+    thresholds: tuple[float, ...] | None = None
+    capacity: int | None = None
+    rope: RopeMode = "logical"
+    prune: PruneMode = "drop"
+    rank: RankMode = "attention"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keep", Keep.parse(self.keep))
+        if self.aggregation_layer < 0:
+            raise ConfigError(
+                f"aggregation_layer={self.aggregation_layer} must be 0 or more: "
+                "ranking needs a layer's attention before it can prune"
+            )
+        if self.capacity is not None and self.capacity < 1:
+            raise ConfigError(f"capacity={self.capacity} must be at least 1 visual slot")
+        if self.thresholds is not None:
+            thresholds = tuple(float(t) for t in self.thresholds)
+            if any(not -1.0 <= t <= 1.0 for t in thresholds):  # a NaN fails this too
+                raise ConfigError(
+                    f"thresholds must be cosine similarities in [-1, 1], not {thresholds}"
+                )
+            object.__setattr__(self, "thresholds", thresholds)
+        elif self.capacity is not None:
+            raise ConfigError(
+                f"capacity={self.capacity} merges tokens, so it needs thresholds "
+                "(1.0 for each CLIP block merges only what the capacity forces)"
+            )
+        _one_of("rope", self.rope, ("logical", "compact"))
+        _one_of("prune", self.prune, ("drop", "mask"))
+        _one_of("rank", self.rank, ("attention", "random", "lowest"))
+
+    @property
+    def budget(self) -> Keep:
+        """`keep`, parsed."""
+        return Keep.parse(self.keep)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}={value!r} must be one of {', '.join(allowed)}")

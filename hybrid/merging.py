@@ -1,0 +1,172 @@
+"""DToMe: merge similar visual tokens inside a CLIP block, on static padded shapes.
+
+The rule is DyMU's (https://arxiv.org/abs/2504.17040, section 3.1), which thresholds the bipartite
+soft matching of ToMe (https://arxiv.org/abs/2210.09461). Every tensor keeps its size whatever the
+image shows: merged-away tokens become padding at the end, so the host never has to wait to learn
+how many are left, and a sample's merges do not depend on its neighbours in the batch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Released by DyMU for CLIP ViT-L/14-336 ("72out"), one per block; see docs in DyMU's repository.
+THRESHOLDS_72OUT = (
+    0.99609375, 0.97265625, 0.94140625, 0.91015625, 0.87890625, 0.87890625,
+    0.87890625, 0.84765625, 0.84765625, 0.87890625, 0.84765625, 0.84765625,
+    0.87890625, 0.87890625, 0.91015625, 0.91015625, 0.91015625, 0.91015625,
+    0.94140625, 0.87890625, 0.87890625, 0.97265625, 0.99609375, 0.81640625,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of a batch between two merges; CLS is slot 0, padding stands at the end.
+
+    Attributes:
+        features: [B, T, D], the tower's dtype.
+        size: [B, T] float32, patches merged into each token; 0 marks padding.
+        owner: [B, P] int64, the slot that patch p is in.
+    """
+
+    features: Tensor
+    size: Tensor
+    owner: Tensor
+
+    @classmethod
+    def unmerged(cls, features: Tensor) -> "Tokens":
+        """CLS and one token per patch: features [B, 1 + P, D]."""
+        batch, slots, _ = features.shape
+        owner = torch.arange(1, slots, device=features.device).expand(batch, -1)
+        return cls(features, features.new_ones(batch, slots, dtype=torch.float32), owner)
+
+    def attention_bias(self) -> Tensor:
+        """Proportional attention: log(size) for each key, -inf for padding: [B, 1, 1, T]."""
+        return self.size.log().to(self.features.dtype)[:, None, None, :]
+
+
+def bipartite_soft_matching(metric: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Match every even token with its most similar odd token.
+
+    Args:
+        metric: [B, T, C], what similarity is measured on; CLS at slot 0.
+        valid: [B, T] bool, padding at the end.
+
+    Returns:
+        similarity [B, ceil(T/2)] float32, the cosine to the best partner, -inf for CLS, padding
+        and tokens without a partner; partner [B, ceil(T/2)] int64, an index among the odd tokens.
+    """
+    metric = torch.nn.functional.normalize(metric.float(), dim=-1)
+    even, odd = metric[:, 0::2], metric[:, 1::2]
+    scores = even @ odd.transpose(1, 2)  # [B, ceil(T/2), floor(T/2)]
+    allowed = valid[:, 0::2, None] & valid[:, None, 1::2]
+    scores = scores.masked_fill(~allowed, float("-inf"))
+    similarity, partner = scores.max(dim=-1)
+    is_cls = torch.arange(similarity.shape[1], device=metric.device) == 0
+    return similarity.masked_fill(is_cls, float("-inf")), partner
+
+
+def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None = None) -> Tokens:
+    """One DToMe step: merge each even token into its partner where similarity > threshold.
+
+    Survivors are reordered as DyMU does (surviving even tokens, then the odd ones), because the
+    next block's even/odd split acts on that order. CLS never merges. At most (n-1)//2 tokens
+    merge, since only even tokens other than CLS can.
+
+    Args:
+        tokens: T slots.
+        metric: [B, T, C], the block's keys averaged over heads.
+        threshold: cosine similarity that must be exceeded.
+        capacity: also merge the most similar pairs below the threshold, until at most this many
+            tokens (CLS counted) are left or no even token is left to merge.
+    """
+    valid = tokens.size > 0
+    similarity, partner = bipartite_soft_matching(metric, valid)
+    merged = similarity > threshold  # [B, E]
+    if capacity is not None:
+        surplus = valid.sum(1, keepdim=True) - capacity
+        order = similarity.argsort(dim=1, descending=True, stable=True)
+        rank = torch.empty_like(order).scatter_(1, order, _arange_like(order))
+        merged = merged | ((rank < surplus) & similarity.isfinite())
+
+    odd_slots = tokens.size[:, 1::2].shape[1]
+    slot = torch.arange(odd_slots, device=metric.device)
+    into = (partner[..., None] == slot) & merged[..., None]  # [B, E, O]
+    weight = into.transpose(1, 2).float()
+    even_size, odd_size = tokens.size[:, 0::2], tokens.size[:, 1::2]
+    size = odd_size + (weight @ even_size[..., None]).squeeze(-1)
+    even, odd = tokens.features[:, 0::2].float(), tokens.features[:, 1::2].float()
+    total = odd * odd_size[..., None] + weight @ (even * even_size[..., None])
+    mean = total / size.clamp(min=1.0)[..., None]
+
+    # Even survivors, then odd tokens, then padding: a stable sort keeps each ascending.
+    survives = torch.cat([valid[:, 0::2] & ~merged, valid[:, 1::2]], dim=1)
+    group = torch.where(survives, 0, 2)
+    group[:, -odd_slots:] += torch.where(valid[:, 1::2], 1, 0)
+    order = group.argsort(dim=1, stable=True)  # new slot -> [even | odd] index
+    new_slot = torch.empty_like(order).scatter_(1, order, _arange_like(order))
+
+    # Where each old slot's patches are now: its own new slot, or its partner's.
+    even_slots = even.shape[1]
+    new_odd = new_slot[:, even_slots:]
+    new_even = torch.where(merged, new_odd.gather(1, partner), new_slot[:, :even_slots])
+    moved = torch.empty_like(order)
+    moved[:, 0::2], moved[:, 1::2] = new_even, new_odd
+
+    # A token that took nothing in keeps its features bit for bit.
+    grown = (size > odd_size)[..., None]
+    odd = torch.where(grown, mean.to(tokens.features.dtype), tokens.features[:, 1::2])
+    features = torch.cat([tokens.features[:, 0::2], odd], dim=1)
+    features = features.gather(1, order[..., None].expand_as(features))
+    sizes = torch.cat([even_size.masked_fill(merged, 0.0), size], dim=1).gather(1, order)
+    return Tokens(features, sizes, moved.gather(1, tokens.owner))
+
+
+@dataclass(frozen=True)
+class VisualTokens:
+    """What the tower hands on, in raster order of `position`; padding at the end.
+
+    Attributes:
+        features: [B, N, D].
+        position: [B, N] int64, the representative: the lowest patch of the group (0 for padding).
+        size: [B, N] float32, patches merged into the token (0 for padding).
+        valid: [B, N] bool.
+        owner: [B, P] int64, the slot that patch p ended up in.
+    """
+
+    features: Tensor
+    position: Tensor
+    size: Tensor
+    valid: Tensor
+    owner: Tensor
+
+
+def in_raster_order(tokens: Tokens, capacity: int) -> VisualTokens:
+    """Drop CLS and sort the rest by representative, into `capacity` slots.
+
+    The caller makes sure that at most `capacity` patch tokens are valid.
+    """
+    batch, patches = tokens.owner.shape
+    slots = tokens.size.shape[1] - 1
+    owner = tokens.owner - 1  # CLS was slot 0
+    position = owner.new_full((batch, slots), patches)
+    position = position.scatter_reduce(1, owner, _arange_like(owner), reduce="amin")
+    order = position.argsort(dim=1, stable=True)[:, :capacity]
+    rank = torch.zeros_like(position).scatter_(1, order, _arange_like(order))
+    position = position.gather(1, order)
+    valid = position < patches
+    features = tokens.features[:, 1:]
+    features = features.gather(1, order[..., None].expand(-1, -1, features.shape[-1]))
+    return VisualTokens(
+        features=features,
+        position=position.masked_fill(~valid, 0),
+        size=tokens.size[:, 1:].gather(1, order),
+        valid=valid,
+        owner=rank.gather(1, owner),
+    )
+
+
+def _arange_like(index: Tensor) -> Tensor:
+    """0..n-1 along the last dimension of index [B, n], for each row."""
+    return torch.arange(index.shape[-1], device=index.device).expand_as(index)

@@ -1,0 +1,109 @@
+"""FastV: rank visual tokens by the last prompt token's attention and keep the best.
+
+https://arxiv.org/abs/2403.06764, section 4. The paper's text averages over all queries; its code,
+which this follows, takes the last row. That one row is computed here from the layer's own queries
+and keys, so the layer itself still runs fused attention and no [S, S] matrix exists.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hybrid.config import Keep, RankMode
+
+
+def last_row_scores(query: Tensor, key: Tensor, valid: Tensor, scaling: float) -> Tensor:
+    """The last token's attention row, averaged over heads: [B, R] float32, sums to 1.
+
+    Args:
+        query: [B, H, 1, C] after RoPE, of the last valid prompt token of each sample.
+        key: [B, G, R, C] after RoPE; G divides H (grouped-query attention).
+        valid: [B, R] bool; padding gets no attention and score 0.
+        scaling: usually 1 / sqrt(C).
+    """
+    batch, heads, _, width = query.shape
+    groups = key.shape[1]
+    query = query.float().reshape(batch, groups, heads // groups, width)
+    logits = query @ key.float().transpose(2, 3) * scaling  # [B, G, H/G, R]
+    logits = logits.masked_fill(~valid[:, None, None, :], float("-inf"))
+    return logits.softmax(dim=-1).mean(dim=(1, 2))
+
+
+def random_scores(position: Tensor, seed: Tensor) -> Tensor:
+    """Scores that have nothing to do with the image: a hash of patch and prompt, [B, N] float32.
+
+    Args:
+        position: [B, N] int64, representative patches.
+        seed: [B] int64, one number a prompt, so that a sample's draw ignores its neighbours.
+    """
+    mixed = ((position + 1) * 0x9E3779B1 + seed[:, None] * 0x85EBCA6B) & 0xFFFFFFFF
+    for multiplier in (0x7FEB352D, 0x846CA68B):  # the finaliser of a 32-bit integer hash
+        mixed = ((mixed ^ (mixed >> 16)) * multiplier) & 0xFFFFFFFF
+    return (mixed ^ (mixed >> 15)).float()
+
+
+def rank_scores(scores: Tensor, position: Tensor, seed: Tensor, rank: RankMode) -> Tensor:
+    """What the top-k runs on: the attention itself, or one of the two controls."""
+    if rank == "random":
+        return random_scores(position, seed)
+    return -scores if rank == "lowest" else scores
+
+
+class Kept(NamedTuple):
+    """The visual slots that stay.
+
+    Attributes:
+        slot: [B, K] int64, ascending; entries past the sample's own count repeat slot 0.
+        valid: [B, K] bool, False past the sample's own count.
+    """
+
+    slot: Tensor
+    valid: Tensor
+
+
+def keep_top(scores: Tensor, valid: Tensor, keep: Keep) -> Kept:
+    """Keep the best visual tokens of each sample, in ascending order of slot.
+
+    Slots stand in raster order of their representatives, so ties go to the lower position.
+
+    Args:
+        scores: [B, N] float32.
+        valid: [B, N] bool.
+        keep: a count, or a share removed of each sample's own number of valid tokens.
+    """
+    slots = scores.shape[1]
+    budget = keep.of(slots)  # K: static, since a sample never has more than N valid tokens
+    order = scores.masked_fill(~valid, float("-inf")).argsort(dim=1, descending=True, stable=True)
+    best = order[:, :budget]
+    present = valid.sum(dim=1, keepdim=True)
+    if keep.removed is None:
+        count = present.clamp(max=budget)
+    else:  # exact: integers only
+        stays = 1 - keep.removed
+        count = (present * stays.numerator // stays.denominator).clamp(min=1)
+    chosen = torch.arange(budget, device=scores.device) < count  # [B, K]
+    slot = torch.where(chosen, best, slots).sort(dim=1).values
+    stays_valid = slot < slots
+    return Kept(slot.masked_fill(~stays_valid, 0), stays_valid)
+
+
+def kept_index(kept: Kept, first: Tensor, length: int, slots: int) -> tuple[Tensor, Tensor]:
+    """Indices that cut a sequence of `length` with N = `slots` visual ones down to the kept ones.
+
+    Args:
+        kept: K slots a sample.
+        first: [B] int64, where the visual slots start.
+
+    Returns:
+        index [B, length - N + K] int64 into the sequence, and which of these are not padding that
+        was left over from a sample with fewer than K tokens, [B, length - N + K] bool.
+    """
+    budget = kept.slot.shape[1]
+    index = torch.arange(length - slots + budget, device=first.device)
+    behind_first = index - first[:, None]
+    is_visual = (behind_first >= 0) & (behind_first < budget)
+    rank = torch.where(is_visual, behind_first, 0)
+    visual = first[:, None] + kept.slot.gather(1, rank)
+    text = torch.where(behind_first < 0, index, index + (slots - budget))
+    return torch.where(is_visual, visual, text), kept.valid.gather(1, rank) | ~is_visual

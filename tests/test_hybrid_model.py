@@ -1,0 +1,235 @@
+"""The hybrid against transformers and against itself: what must hold whatever is reduced."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import LlavaForConditionalGeneration
+
+from hybrid import ConfigError, HybridConfig, HybridLlava, hybridize
+from hybrid.config import RopeMode
+from tests.llavas import IMAGE_TOKEN, PATCHES, Batch, batch, random_llava
+
+# Two float32 paths that only sum in another order: a few hundred roundings of logits near 10.
+TOLERANCE = 1e-4
+NOTHING, SOME, ALMOST_ALL = (1.0,) * 4, (0.6, 0.5, 0.4, 1.0), (-1.0, -1.0, -1.0, 1.0)
+
+
+def assert_near(now: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(now, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.fixture(scope="module")
+def llava() -> LlavaForConditionalGeneration:
+    return random_llava()
+
+
+def first_logits(model: HybridLlava, given: Batch) -> Tensor:
+    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+    return model.prefill(inputs, 1).logits
+
+
+def dense_logits(llava: LlavaForConditionalGeneration, given: Batch) -> Tensor:
+    with torch.inference_mode():
+        logits: Tensor = llava(
+            input_ids=given.input_ids,
+            pixel_values=given.pixel_values,
+            attention_mask=given.attention_mask,
+            position_ids=(given.attention_mask.cumsum(1) - 1).clamp(min=0),
+        ).logits[:, -1]
+    return logits
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize("groups", [4, 2])
+@pytest.mark.parametrize("config", [HybridConfig(), HybridConfig(thresholds=NOTHING)], ids=str)
+def test_reduction_off_is_transformers_own_model(
+    size: int, groups: int, config: HybridConfig
+) -> None:
+    llava: Any = random_llava(groups=groups)
+    given = batch(size)
+    model = hybridize(llava, config)
+    assert_near(first_logits(model, given), dense_logits(llava, given))
+    theirs = llava.generate(
+        input_ids=given.input_ids,
+        pixel_values=given.pixel_values,
+        attention_mask=given.attention_mask,
+        max_new_tokens=12,
+        do_sample=False,
+    )
+    ours = model.generate(
+        given.input_ids, given.pixel_values, given.attention_mask, max_new_tokens=12
+    )
+    assert ours.tolist() == theirs.tolist()
+
+
+def test_keeping_as_many_as_there_are_changes_nothing(llava: LlavaForConditionalGeneration) -> None:
+    given = batch(4)
+    everything = hybridize(llava, HybridConfig(keep=PATCHES, aggregation_layer=1))
+    assert_near(first_logits(everything, given), dense_logits(llava, given))
+
+
+MATRIX = pytest.mark.parametrize(
+    "config",
+    [
+        HybridConfig(keep=keep, aggregation_layer=layer, thresholds=thresholds, rope=rope)
+        for keep in ("1", "5", "0.5", "none")
+        for thresholds in (None, SOME, ALMOST_ALL)
+        for rope in ("logical", "compact")
+        for layer in (0, 2)
+    ],
+    ids=lambda c: f"{c.budget}-{c.thresholds and c.thresholds[0]}-{c.rope}-{c.aggregation_layer}",
+)
+
+
+@MATRIX
+def test_a_sample_does_not_depend_on_its_neighbours(
+    llava: LlavaForConditionalGeneration, config: HybridConfig
+) -> None:
+    model, given = hybridize(llava, config), batch(4)
+    alone = torch.cat([first_logits(model, given.one(i)) for i in range(len(given))])
+    assert_near(first_logits(model, given), alone)
+
+
+@pytest.mark.parametrize("thresholds", [None, SOME, ALMOST_ALL])
+@pytest.mark.parametrize("rope", ["logical", "compact"])
+def test_cached_decode_continues_as_a_longer_prompt_would(
+    llava: LlavaForConditionalGeneration, thresholds: tuple[float, ...] | None, rope: RopeMode
+) -> None:
+    """Without pruning, since a longer prompt would rank by another last token."""
+    config = HybridConfig(thresholds=thresholds, rope=rope)
+    model, given = hybridize(llava, config), batch(4)
+    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+    state = model.prefill(inputs, 3)
+    ids, mask = given.input_ids, given.attention_mask
+    for _ in range(3):
+        token = state.logits.argmax(dim=-1)
+        model.decode(state, token)
+        ids = torch.cat([ids, token[:, None]], dim=1)
+        mask = torch.cat([mask, torch.ones_like(token)[:, None]], dim=1)
+        longer = first_logits(model, Batch(ids, given.pixel_values, mask))
+        assert_near(state.logits, longer)
+
+
+@pytest.mark.parametrize("keep", ["1", "5", "0.5"])
+@pytest.mark.parametrize("thresholds", [None, SOME, ALMOST_ALL])
+@pytest.mark.parametrize("layer", [0, 2])
+def test_dropping_equals_masking_at_prefill_and_in_every_decode_step(
+    llava: LlavaForConditionalGeneration,
+    keep: str,
+    thresholds: tuple[float, ...] | None,
+    layer: int,
+) -> None:
+    given = batch(4)
+    states = []
+    for prune in ("drop", "mask"):
+        config = HybridConfig(
+            keep=keep,
+            aggregation_layer=layer,
+            thresholds=thresholds,
+            prune=prune,
+        )
+        model = hybridize(llava, config)
+        inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+        states.append((model, model.prefill(inputs, 4)))
+    (dropper, dropped), (masker, masked) = states
+    for _ in range(4):
+        assert_near(dropped.logits, masked.logits)
+        token = dropped.logits.argmax(dim=-1)
+        dropper.decode(dropped, token)
+        masker.decode(masked, token)
+
+
+def test_layers_behind_the_aggregation_layer_hold_short_caches(
+    llava: LlavaForConditionalGeneration,
+) -> None:
+    model, given = hybridize(llava, HybridConfig(keep=5, aggregation_layer=1)), batch(1)
+    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+    state = model.prefill(inputs, 7)
+    length = given.input_ids.shape[1]
+    assert [state.cache.length(i) for i in range(5)] == [length] * 2 + [length - PATCHES + 5] * 3
+    entries = 2 * (length + 7) + 3 * (length - PATCHES + 5 + 7)
+    assert state.cache.nbytes() == entries * 2 * 32 * 4  # key and value, width 32, float32
+
+
+def test_every_sample_keeps_its_own_share(llava: LlavaForConditionalGeneration) -> None:
+    config = HybridConfig(keep="0.5", aggregation_layer=1, thresholds=SOME)
+    model, given = hybridize(llava, config), batch(4)
+    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+    trace = model.prefill(inputs, 1).trace
+    present = trace.visual.valid.sum(dim=1).tolist()
+    assert trace.kept is not None
+    assert trace.kept.valid.sum(dim=1).tolist() == [max(1, n // 2) for n in present]
+    assert len(set(present)) > 1, "the batch must hold different counts for this to say anything"
+
+
+@pytest.mark.parametrize("capacity", [1, 7, 35])
+def test_capacity_bounds_the_visual_slots_and_loses_no_patch(
+    llava: LlavaForConditionalGeneration, capacity: int
+) -> None:
+    config = HybridConfig(thresholds=NOTHING, capacity=capacity)
+    model, given = hybridize(llava, config), batch(4)
+    visual = model.vision(given.pixel_values)
+    assert visual.features.shape[1] == capacity
+    assert visual.size.sum(dim=1).tolist() == [PATCHES] * 4
+    assert visual.valid.all()
+
+
+def test_an_answer_ends_with_its_end_token_and_is_padded_behind(
+    llava: LlavaForConditionalGeneration,
+) -> None:
+    given = batch(4)
+    model = hybridize(llava, HybridConfig(keep=5, aggregation_layer=1))
+    free = model.generate(
+        given.input_ids, given.pixel_values, given.attention_mask, max_new_tokens=8
+    )
+    new = free[:, given.input_ids.shape[1] :]
+    model.end_ids = [int(new[0, 2])]  # what sample 0 says third now ends every answer
+    ended = model.generate(
+        given.input_ids, given.pixel_values, given.attention_mask, max_new_tokens=8
+    )[:, given.input_ids.shape[1] :]
+    for before, now in zip(new.tolist(), ended.tolist(), strict=True):
+        stop = before.index(model.end_ids[0]) if model.end_ids[0] in before else len(before)
+        expected = before[: stop + 1]
+        assert now == (expected + [0] * 8)[: len(now)]
+
+
+def test_the_given_model_is_left_untouched(llava: LlavaForConditionalGeneration) -> None:
+    given = batch(1)
+    before = dense_logits(llava, given)
+    hybridize(llava, HybridConfig(keep=3, thresholds=SOME)).generate(
+        given.input_ids, given.pixel_values, max_new_tokens=2
+    )
+    assert torch.equal(before, dense_logits(llava, given))
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        (HybridConfig(thresholds=(0.9,) * 3), "thresholds has 3 values"),
+        (HybridConfig(keep=3, aggregation_layer=4), "aggregation_layer=4"),
+    ],
+)
+def test_a_config_that_does_not_fit_the_model_is_refused(
+    llava: LlavaForConditionalGeneration, config: HybridConfig, named: str
+) -> None:
+    with pytest.raises(ConfigError, match=named):
+        hybridize(llava, config)
+
+
+def test_a_prompt_needs_exactly_one_image(llava: LlavaForConditionalGeneration) -> None:
+    model, given = hybridize(llava, HybridConfig()), batch(1)
+    without = torch.where(given.input_ids == IMAGE_TOKEN, 5, given.input_ids)
+    twice = torch.cat([given.input_ids, given.input_ids], dim=1)
+    for ids in (without, twice):
+        with pytest.raises(ConfigError, match="prompt 0 holds"):
+            model.place(ids, given.pixel_values)
+    with pytest.raises(ConfigError, match="1 prompts but 2 images"):
+        model.place(given.input_ids, given.pixel_values.repeat(2, 1, 1, 1))
+
+
+def test_padding_on_the_right_is_refused(llava: LlavaForConditionalGeneration) -> None:
+    model, given = hybridize(llava, HybridConfig()), batch(2)
+    with pytest.raises(ConfigError, match="padded on the right"):
+        model.place(given.input_ids, given.pixel_values, given.attention_mask.flip(1))
