@@ -1,8 +1,8 @@
 """The project's sessions; all of them share one environment, made from constraints.txt.
 
-    nox                          lint, typecheck, tests
-    nox -s accuracy latency      the gates, on the embedded tiny profile
-    nox -s accuracy -- --profile llava-1.5-7b --keep 36
+nox                          lint, typecheck, tests
+nox -s accuracy latency      the gates, on the embedded tiny profile
+nox -s accuracy -- --profile llava-1.5-7b --keep 36
 """
 
 import hashlib
@@ -33,10 +33,11 @@ def install(session: nox.Session) -> None:
 
 @nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
 def lint(session: nox.Session) -> None:
-    """Style and formatting."""
+    """Style, formatting, and spellings in `hybrid` that would make the host wait."""
     install(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("python", "-m", "bench", "syncs", "--static")
 
 
 @nox.session(venv_location=ENVIRONMENT, reuse_venv=True)

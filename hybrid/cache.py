@@ -14,28 +14,29 @@ class KVCache:
     def __init__(self, layers: int, new_tokens: int) -> None:
         self._new_tokens = new_tokens
         self._buffers: list[tuple[Tensor, Tensor] | None] = [None] * layers
-        self._lengths = [0] * layers
 
-    def length(self, layer: int) -> int:
-        """Tokens stored for this layer."""
-        return self._lengths[layer]
+    def start(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Store a prompt's key and value [B, G, R, C]; its own length R sizes the buffers."""
+        shape = (*key.shape[:2], key.shape[2] + self._new_tokens, key.shape[3])
+        # Zeros and not empty memory: slots to come are masked, but 0 * NaN would still be NaN.
+        buffers = key.new_zeros(shape), value.new_zeros(shape)
+        buffers[0][:, :, : key.shape[2]] = key
+        buffers[1][:, :, : key.shape[2]] = value
+        self._buffers[layer] = buffers
 
-    def update(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Append key and value [B, G, R, C]; returns all that is stored so far.
-
-        The first call makes the buffers: the prompt's own length decides how long they are.
-        """
-        start = self._lengths[layer]
-        stop = start + key.shape[2]
+    def append(self, layer: int, slot: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Write one token's key and value [B, G, 1, C] at `slot` [1]; returns the whole buffers."""
         buffers = self._buffers[layer]
         if buffers is None:
-            shape = (*key.shape[:2], stop + self._new_tokens, key.shape[3])
-            buffers = (key.new_empty(shape), value.new_empty(shape))
-            self._buffers[layer] = buffers
-        buffers[0][:, :, start:stop] = key
-        buffers[1][:, :, start:stop] = value
-        self._lengths[layer] = stop
-        return buffers[0][:, :, :stop], buffers[1][:, :, :stop]
+            raise ValueError(f"layer {layer} has no prompt in its cache: prefill comes first")
+        buffers[0].index_copy_(2, slot, key)
+        buffers[1].index_copy_(2, slot, value)
+        return buffers
+
+    def prompt_length(self, layer: int) -> int:
+        """Tokens of the prompt that this layer holds."""
+        buffers = self._buffers[layer]
+        return 0 if buffers is None else buffers[0].shape[2] - self._new_tokens
 
     def nbytes(self) -> int:
         """Bytes held by all buffers."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, Self
 
-RopeMode = Literal["logical", "compact"]
+RopeMode = Literal["logical", "compact", "virtual"]
 PruneMode = Literal["drop", "mask"]
 RankMode = Literal["attention", "random", "lowest"]
 
@@ -92,7 +92,8 @@ class HybridConfig:
             similarity per CLIP block; None turns merging off.
         capacity: visual slots N the language model sees; None means all patches.
         rope: `logical` keeps the position each token has in the unreduced sequence; `compact`
-            renumbers 0..n-1 as a naive port does, for ablation.
+            renumbers 0..n-1 as a naive port does, for ablation; `virtual` is DyMU's virtual
+            unmerging, where attention sees every patch position (only without pruning).
         prune: `drop` removes tokens after the aggregation layer, `mask` only hides them.
         rank: `attention` is FastV; `random` and `lowest` are controls at the same budget.
 
@@ -129,7 +130,12 @@ class HybridConfig:
                 f"capacity={self.capacity} merges tokens, so it needs thresholds "
                 "(1.0 for each CLIP block merges only what the capacity forces)"
             )
-        _one_of("rope", self.rope, ("logical", "compact"))
+        _one_of("rope", self.rope, ("logical", "compact", "virtual"))
+        if self.rope == "virtual" and self.budget.prunes:
+            raise ConfigError(
+                f"rope='virtual' attends to every patch, so it cannot prune: keep={self.keep} "
+                "must be none"
+            )
         _one_of("prune", self.prune, ("drop", "mask"))
         _one_of("rank", self.rank, ("attention", "random", "lowest"))
 

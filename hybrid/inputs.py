@@ -45,7 +45,8 @@ def place(
     its values would make the host wait.
 
     Raises:
-        ConfigError: naming the row that does not hold exactly one image, or is padded on the right.
+        ConfigError: naming the row that does not hold exactly one image with text behind it, or
+            is padded on the right.
     """
     if pixel_values.shape[0] != input_ids.shape[0]:
         raise ConfigError(
@@ -70,13 +71,18 @@ def place(
 
 
 def _check_images(is_image: Tensor, patches: int) -> None:
-    counts = is_image.sum(dim=1).tolist()
-    starts = is_image.int().argmax(dim=1).tolist()
+    counts = is_image.sum(dim=1).tolist()  # sync-ok: still on the host
+    starts = is_image.int().argmax(dim=1).tolist()  # sync-ok: still on the host
     for row, (count, start) in enumerate(zip(counts, starts, strict=True)):
         if count != patches or not bool(is_image[row, start : start + patches].all()):
             raise ConfigError(
                 f"prompt {row} holds {count} image placeholders in a row of {patches}: "
                 "each prompt needs exactly one image"
+            )
+        if start + patches == is_image.shape[1]:
+            raise ConfigError(
+                f"prompt {row} ends with its image: text must follow, "
+                "since its last token ranks the visual ones"
             )
 
 

@@ -101,10 +101,8 @@ def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None
     mean = total / size.clamp(min=1.0)[..., None]
 
     # Even survivors, then odd tokens, then padding: a stable sort keeps each ascending.
-    survives = torch.cat([valid[:, 0::2] & ~merged, valid[:, 1::2]], dim=1)
-    group = torch.where(survives, 0, 2)
-    group[:, -odd_slots:] += torch.where(valid[:, 1::2], 1, 0)
-    order = group.argsort(dim=1, stable=True)  # new slot -> [even | odd] index
+    gone = torch.cat([~valid[:, 0::2] | merged, ~valid[:, 1::2]], dim=1)
+    order = gone.long().argsort(dim=1, stable=True)  # new slot -> [even | odd] index
     new_slot = torch.empty_like(order).scatter_(1, order, _arange_like(order))
 
     # Where each old slot's patches are now: its own new slot, or its partner's.

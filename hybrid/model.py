@@ -1,11 +1,12 @@
 """`HybridLlava`: LLaVA-1.5 with merged and pruned visual tokens, from pixels to token ids.
 
 Reads top to bottom like the way of an image: `generate` -> `prefill` (vision, projector, layout,
-long layers, pruning, short layers) -> `decode`. Shapes: B samples, S prompt tokens with P image
-placeholders, N visual slots, R = S - P + N tokens after layout, K kept visual tokens.
+long layers, pruning, short layers) -> `select` and `decode`, token by token. Shapes: B samples,
+S prompt tokens with P image placeholders, N visual slots, R = S - P + N tokens after layout,
+K kept visual tokens, T new tokens at most.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any, Self
 
@@ -15,23 +16,32 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import LlavaForConditionalGeneration
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
+from hybrid.architecture import check_architecture
 from hybrid.cache import KVCache
 from hybrid.config import ConfigError, HybridConfig
 from hybrid.inputs import Inputs, place
 from hybrid.merging import VisualTokens
-from hybrid.pruning import Kept, keep_top, kept_index, last_row_scores, rank_scores
-from hybrid.rope import Layout, causal_mask, compact_position_ids, layout, logical_position_ids
+from hybrid.pruning import Kept, keep_counts, keep_top, kept_index, last_row_scores, rank_scores
+from hybrid.rope import Layout, Unmerging, causal_mask, consecutive_position_ids, layout, unmerging
 from hybrid.stopping import EndWatch
 from hybrid.vision import VisionTower
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """What a run of layers works on: hidden [B, R, D], position_ids [B, R], valid [B, R] bool."""
+    """What a run of layers works on.
+
+    Attributes:
+        hidden: [B, R, D].
+        position_ids: [B, L] int64 of the places that attention sees.
+        valid: [B, L] bool, False for padding. L is R, or S under virtual unmerging.
+        virtual: only under virtual unmerging.
+    """
 
     hidden: Tensor
     position_ids: Tensor
     valid: Tensor
+    virtual: Unmerging | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Trace:
     Attributes:
         visual: merged tokens: which patch owns which slot, and representatives.
         layout: where each token of the reduced sequence comes from.
-        position_ids: of the layers up to the aggregation layer, [B, R].
+        position_ids: of the layers up to the aggregation layer, [B, L].
         scores: [B, N] float32, the ranking row over visual slots; None without pruning.
         kept: slots that stayed; None without pruning.
         pruned_position_ids: of the layers behind the aggregation layer.
@@ -55,30 +65,44 @@ class Trace:
     pruned_position_ids: Tensor
 
 
-@dataclass
+@dataclass(frozen=True)
 class Span:
     """What decode has to know of layers that saw the same tokens at prefill.
 
     Attributes:
         layers: their indices.
-        valid: [B, R + T] bool, which cache entries may be attended to; None: all of them.
+        valid: [B, L + T] bool, which cache slots may be attended to; decode fills it up.
         next_position: [B] int64, the position id of the first new token.
     """
 
     layers: range
-    valid: Tensor | None
+    valid: Tensor
     next_position: Tensor
 
 
-@dataclass
+@dataclass(frozen=True)
 class State:
-    """A prefilled prompt, ready to decode: logits [B, V] of the next token, cache and spans."""
+    """A prefilled prompt. Decode changes its tensors in place and never their shapes.
+
+    Attributes:
+        logits: [B, V] of the next token.
+        token: [B] int64, the token chosen last.
+        ids: [B, T] int64, the tokens chosen so far.
+        finished: [B] bool, samples that have ended.
+        step: [1] int64, tokens decoded so far.
+        cache: keys and values.
+        spans: long layers, and short ones if there was pruning.
+        trace: what happened to the visual tokens.
+    """
 
     logits: Tensor
+    token: Tensor
+    ids: Tensor
+    finished: Tensor
+    step: Tensor
     cache: KVCache
-    spans: list[Span]
+    spans: tuple[Span, ...]
     trace: Trace
-    new_tokens: int = field(default=0)
 
 
 class HybridLlava:
@@ -96,19 +120,19 @@ class HybridLlava:
 
     def __init__(self, llava: LlavaForConditionalGeneration, config: HybridConfig) -> None:
         settings: Any = llava.config
-        _check_architecture(settings, config)
+        check_architecture(settings, config)
         self.config = config
         self.llava = llava
+        self.lm_head = llava.lm_head
         model: Any = llava.model
         self.vision = VisionTower(
-            model.vision_tower,
-            settings.vision_feature_layer,
-            config.thresholds,
-            config.capacity,
+            model.vision_tower, settings.vision_feature_layer, config.thresholds, config.capacity
         )
+        counts = keep_counts(config.budget, self.vision.capacity)
+        self.budget = counts[-1]  # K
+        self.keep_counts = torch.tensor(counts, device=self.device)  # sync-ok: once a model
         self.projector = model.multi_modal_projector
         self.language: Any = model.language_model
-        self.lm_head = llava.lm_head
         self.image_token_id: int = settings.image_token_id
         ends = llava.generation_config.eos_token_id
         self.end_ids: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
@@ -125,8 +149,8 @@ class HybridLlava:
         device: str | torch.device = "cpu",
     ) -> Self:
         """Load a LLaVA-1.5 checkpoint, by folder or Hugging Face id."""
-        llava = LlavaForConditionalGeneration.from_pretrained(path, dtype=dtype)
-        return cls(llava.to(device).eval(), config)  # type: ignore[arg-type]
+        llava: Any = LlavaForConditionalGeneration.from_pretrained(path, dtype=dtype)
+        return cls(llava.to(device).eval(), config)
 
     @property
     def device(self) -> torch.device:
@@ -149,21 +173,24 @@ class HybridLlava:
             input_ids: [B, S] int64, left-padded, one run of P image placeholders in each row.
             pixel_values: [B, 3, H, W], one image a prompt.
             attention_mask: [B, S], 0 for padding; None means no padding.
-            max_new_tokens: the most tokens to add.
+            max_new_tokens: T, the most tokens to add.
 
         Returns:
-            [B, S + T] int64 on the host: prompt and answer, filled up with the pad token behind
-            each sample's end.
+            [B, S + t] int64 on the host, t <= T: prompt and answer, filled up with the pad token
+            behind each sample's end.
 
         Raises:
             ConfigError: for a prompt without an image, with two, or padded on the right.
         """
         inputs = self.place(input_ids, pixel_values, attention_mask)
-        new_ids = self.generate_no_sync(inputs, max_new_tokens).to("cpu")  # the one read-back
-        ends = torch.tensor(self.end_ids)
-        lengths = (torch.isin(new_ids, ends).cumsum(dim=1) == 0).sum(dim=1) + 1
-        new_ids = new_ids[:, : int(lengths.max())]
-        return torch.cat([inputs.input_ids.to("cpu"), new_ids], dim=1)
+        new_ids = self.generate_no_sync(inputs, max_new_tokens)
+        ids = torch.cat([inputs.input_ids, new_ids], dim=1)
+        ids = ids.to("cpu")  # sync-ok: the one read-back
+        prompt = inputs.input_ids.shape[1]
+        ends = torch.tensor(self.end_ids)  # sync-ok: stays on the host
+        ended = torch.isin(ids[:, prompt:], ends).cumsum(dim=1) > 0
+        longest = int((~ended).sum(dim=1).max()) + 1  # up to the last sample's end token
+        return ids[:, : prompt + longest]
 
     def place(
         self, input_ids: Tensor, pixel_values: Tensor, attention_mask: Tensor | None = None
@@ -180,22 +207,20 @@ class HybridLlava:
 
     @torch.inference_mode()
     def generate_no_sync(self, inputs: Inputs, max_new_tokens: int) -> Tensor:
-        """New token ids [B, T] on the device; the host never waits for the device in here.
+        """New token ids [B, t] on the device; the host never waits for the device in here.
 
-        T is `max_new_tokens` or less; a sample's end is followed by pad tokens.
+        A sample's end is followed by pad tokens.
         """
+        if max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens={max_new_tokens} must be at least 1")
         state = self.prefill(inputs, max_new_tokens)
         watch = EndWatch(self.device)
-        finished = torch.zeros(inputs.batch, dtype=torch.bool, device=self.device)
-        tokens: list[Tensor] = []
-        while True:
-            token = state.logits.argmax(dim=-1).masked_fill(finished, self.pad_id)  # [B]
-            for end_id in self.end_ids:
-                finished = finished | (token == end_id)
-            tokens.append(token)
-            if len(tokens) == max_new_tokens or watch.all_ended(finished):
-                return torch.stack(tokens, dim=1)
-            self.decode(state, token)
+        for count in range(1, max_new_tokens + 1):
+            self.select(state)
+            if count == max_new_tokens or watch.all_ended(state.finished):
+                break
+            self.decode(state)
+        return state.ids[:, :count]
 
     @torch.inference_mode()
     def prefill(self, inputs: Inputs, max_new_tokens: int) -> State:
@@ -204,57 +229,70 @@ class HybridLlava:
         aggregation = config.aggregation_layer
         visual = self.vision(inputs.pixel_values)  # features: [B, N, D_vision]
         sequence, places = self._lay_out(inputs, visual)  # hidden: [B, R, D]
-        positions = sequence.position_ids
-        masked = inputs.padded or config.thresholds is not None
-        prunes = config.budget.prunes
+        position_ids = sequence.position_ids
         cache = KVCache(len(layers), max_new_tokens)
         scores, kept = None, None
 
+        # Without pruning all layers are long ones.
+        prunes = config.budget.prunes
         long = range(aggregation + 1) if prunes else range(len(layers))
-        rotary, mask = self._attention_inputs(sequence, masked)
-        for i in long:
-            hidden, query, key = self._layer(i, sequence.hidden, rotary, mask, cache)
-            sequence = Sequence(hidden, sequence.position_ids, sequence.valid)
-        spans = [self._span(long, sequence, masked, max_new_tokens)]
+        masked = inputs.padded or (config.thresholds is not None and config.rope != "virtual")
+        sequence, query, key = self._layers(long, sequence, masked, cache)
+        spans = [self._span(long, sequence, max_new_tokens)]
 
         if prunes:
-            row = last_row_scores(
-                query[:, :, -1:], key, sequence.valid, layers[aggregation].self_attn.scaling
-            )
-            slots = places.first[:, None] + torch.arange(visual.valid.shape[1], device=row.device)
-            scores = row.gather(1, slots)  # [B, N]
-            ranked = rank_scores(scores, visual.position, inputs.input_ids.sum(dim=1), config.rank)
-            kept = keep_top(ranked, visual.valid, config.budget)
-            masked = masked or config.prune == "mask"
+            scaling = layers[aggregation].self_attn.scaling
+            row = last_row_scores(query[:, :, -1:], key, sequence.valid, scaling)  # [B, R]
+            slots = torch.arange(self.vision.capacity, device=self.device)
+            scores = row.gather(1, places.first[:, None] + slots)  # [B, N]
+            # One seed a prompt, which padding does not change and the order of its tokens does.
+            seed = (inputs.input_ids * inputs.attention_mask.cumsum(dim=1)).sum(dim=1)
+            ranked = rank_scores(scores, visual.position, seed, config.rank)
+            kept = keep_top(ranked, visual.valid, self.keep_counts, self.budget)
             sequence = self._prune(sequence, kept, places)  # hidden: [B, R - N + K, D]
-            rotary, mask = self._attention_inputs(sequence, masked)
             short = range(aggregation + 1, len(layers))
-            for i in short:
-                hidden, _, _ = self._layer(i, sequence.hidden, rotary, mask, cache)
-                sequence = Sequence(hidden, sequence.position_ids, sequence.valid)
-            spans.append(self._span(short, sequence, masked, max_new_tokens))
+            masked = masked or config.prune == "mask"
+            sequence, _, _ = self._layers(short, sequence, masked, cache)
+            spans.append(self._span(short, sequence, max_new_tokens))
 
+        batch = inputs.batch
         return State(
             logits=self._logits(sequence.hidden[:, -1]),  # left padding: the last is never padding
+            token=torch.zeros(batch, dtype=torch.long, device=self.device),
+            ids=torch.zeros(batch, max_new_tokens, dtype=torch.long, device=self.device),
+            finished=torch.zeros(batch, dtype=torch.bool, device=self.device),
+            step=torch.zeros(1, dtype=torch.long, device=self.device),
             cache=cache,
-            spans=spans,
-            trace=Trace(visual, places, positions, scores, kept, sequence.position_ids),
+            spans=tuple(spans),
+            trace=Trace(visual, places, position_ids, scores, kept, sequence.position_ids),
         )
 
     @torch.inference_mode()
-    def decode(self, state: State, token: Tensor) -> None:
-        """Feed token [B] and put the next token's logits [B, V] into `state`."""
-        hidden = self.language.embed_tokens(token[:, None])  # [B, 1, D]
+    def select(self, state: State) -> None:
+        """Choose the most likely token, or padding for a sample that has ended."""
+        token = state.logits.argmax(dim=-1).masked_fill(state.finished, self.pad_id)  # [B]
+        for end_id in self.end_ids:
+            state.finished.logical_or_(token == end_id)
+        state.token.copy_(token)
+        state.ids.index_copy_(1, state.step, token[:, None])
+
+    @torch.inference_mode()
+    def decode(self, state: State) -> None:
+        """Feed the chosen token, and put the next one's logits into `state`."""
+        hidden = self.language.embed_tokens(state.token[:, None])  # [B, 1, D]
         for span in state.spans:
-            position_ids = span.next_position[:, None] + state.new_tokens
+            position_ids = span.next_position[:, None] + state.step
             rotary = self.language.rotary_emb(hidden, position_ids)
+            slot = state.step + (span.valid.shape[1] - state.ids.shape[1])  # [1]
+            span.valid.index_fill_(1, slot, True)
+            mask = span.valid[:, None, None, :]
             for i in span.layers:
-                mask = None
-                if span.valid is not None:
-                    mask = span.valid[:, None, None, : state.cache.length(i) + 1]
-                hidden, _, _ = self._layer(i, hidden, rotary, mask, state.cache)
-        state.new_tokens += 1
-        state.logits = self._logits(hidden[:, -1])
+                query, key, value = self._project(i, hidden, rotary)
+                keys, values = state.cache.append(i, slot, key, value)
+                attended = self._attend(i, query, keys, values, mask)
+                hidden = self._finish(i, hidden, attended)
+        state.step.add_(1)
+        state.logits.copy_(self._logits(hidden[:, -1]))
 
     def _lay_out(self, inputs: Inputs, visual: VisualTokens) -> tuple[Sequence, Layout]:
         """Put text and projected visual tokens in a row, at their logical positions."""
@@ -262,87 +300,113 @@ class HybridLlava:
         places = layout(is_image, visual.position, self.vision.patches)
         text = self.language.embed_tokens(inputs.input_ids)  # [B, S, D]
         features = self.projector(visual.features).to(text.dtype)  # [B, N, D]
-        width = text.shape[-1]
         hidden = torch.where(
             places.is_visual[..., None],
-            features.gather(1, places.visual_slot[..., None].expand(-1, -1, width)),
-            text.gather(1, places.source[..., None].expand(-1, -1, width)),
+            _rows(features, places.visual_slot),
+            _rows(text, places.source),
         )
+        unreduced_valid = inputs.attention_mask.bool()
+        logical = consecutive_position_ids(unreduced_valid)  # [B, S]
+        if self.config.rope == "virtual":
+            virtual = unmerging(places, is_image, visual.owner, self.vision.capacity)
+            return Sequence(hidden, logical, unreduced_valid, virtual), places
         valid = torch.where(
             places.is_visual,
             visual.valid.gather(1, places.visual_slot),
-            inputs.attention_mask.bool().gather(1, places.source),
+            unreduced_valid.gather(1, places.source),
         )
         if self.config.rope == "compact":
-            return Sequence(hidden, compact_position_ids(valid), valid), places
-        position_ids = logical_position_ids(inputs.attention_mask, places.source)
-        return Sequence(hidden, position_ids, valid), places
+            return Sequence(hidden, consecutive_position_ids(valid), valid), places
+        return Sequence(hidden, logical.gather(1, places.source), valid), places
 
     def _prune(self, sequence: Sequence, kept: Kept, places: Layout) -> Sequence:
         """Drop (or hide) the visual tokens that were not kept."""
         length = sequence.valid.shape[1]
         index, stays = kept_index(kept, places.first, length, self.vision.capacity)
         if self.config.prune == "mask":
-            chosen = torch.zeros_like(sequence.valid).scatter_reduce(1, index, stays, reduce="amax")
-            return Sequence(sequence.hidden, sequence.position_ids, sequence.valid & chosen)
-        width = sequence.hidden.shape[-1]
-        hidden = sequence.hidden.gather(1, index[..., None].expand(-1, -1, width))
-        valid = sequence.valid.gather(1, index) & stays
+            chosen = torch.zeros_like(sequence.valid).scatter_reduce(1, index, stays, "amax")
+            sequence = replace(sequence, valid=sequence.valid & chosen)
+        else:
+            sequence = Sequence(
+                hidden=_rows(sequence.hidden, index),
+                position_ids=sequence.position_ids.gather(1, index),
+                valid=sequence.valid.gather(1, index) & stays,
+            )
         if self.config.rope == "compact":
-            return Sequence(hidden, compact_position_ids(valid), valid)
-        return Sequence(hidden, sequence.position_ids.gather(1, index), valid)
+            return replace(sequence, position_ids=consecutive_position_ids(sequence.valid))
+        return sequence
 
-    def _attention_inputs(
-        self, sequence: Sequence, masked: bool
-    ) -> tuple[tuple[Tensor, Tensor], Tensor | None]:
-        """RoPE tables, and a mask only where causality alone does not say it all."""
-        rotary = self.language.rotary_emb(sequence.hidden, sequence.position_ids)
-        return rotary, causal_mask(sequence.valid) if masked else None
+    def _layers(
+        self, layers: range, sequence: Sequence, masked: bool, cache: KVCache
+    ) -> tuple[Sequence, Tensor, Tensor]:
+        """Run a prompt through `layers`; also the last one's query and key after RoPE.
 
-    def _layer(
+        masked: False if causality alone says which keys a query may see, which is faster.
+        """
+        hidden, virtual = sequence.hidden, sequence.virtual
+        rotary = self.language.rotary_emb(hidden, sequence.position_ids)
+        mask = causal_mask(sequence.valid) if masked else None
+        for i in layers:
+            query, key, value = self._project(i, hidden, rotary, virtual)
+            cache.start(i, key, value)
+            attended = self._attend(i, query, key, value, mask)
+            if virtual is not None:
+                attended = virtual.merge(attended)
+            hidden = self._finish(i, hidden, attended)
+        return replace(sequence, hidden=hidden), query, key
+
+    def _project(
         self,
         index: int,
         hidden: Tensor,
         rotary: tuple[Tensor, Tensor],
-        mask: Tensor | None,
-        cache: KVCache,
+        virtual: Unmerging | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One Llama layer: hidden [B, R, D], and its query and key after RoPE."""
+        """Query [B, H, L, C], key and value [B, G, L, C] of hidden [B, R, D], after RoPE."""
         layer = self.language.layers[index]
-        attention = layer.self_attn
-        normed = layer.input_layernorm(hidden)
+        attention, normed = layer.self_attn, layer.input_layernorm(hidden)
         heads = (*hidden.shape[:-1], -1, attention.head_dim)
-        query = attention.q_proj(normed).view(heads).transpose(1, 2)  # [B, H, R, C]
-        key = attention.k_proj(normed).view(heads).transpose(1, 2)  # [B, G, R, C]
+        query = attention.q_proj(normed).view(heads).transpose(1, 2)
+        key = attention.k_proj(normed).view(heads).transpose(1, 2)
         value = attention.v_proj(normed).view(heads).transpose(1, 2)
+        if virtual is not None:
+            query, key, value = (virtual.expand(heads) for heads in (query, key, value))
         query, key = apply_rotary_pos_emb(query, key, *rotary)
-        keys, values = cache.update(index, key, value)
-        attended = scaled_dot_product_attention(
+        return query, key, value
+
+    def _attend(
+        self, index: int, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
+    ) -> Tensor:
+        """Fused attention: [B, H, L, C]."""
+        attention = self.language.layers[index].self_attn
+        return scaled_dot_product_attention(
             query,
-            keys,
-            values,
+            key,
+            value,
             attn_mask=mask,
-            is_causal=mask is None and query.shape[2] > 1,
+            is_causal=mask is None,
             scale=attention.scaling,
             enable_gqa=attention.num_key_value_groups > 1,
         )
-        attended = attended.transpose(1, 2).flatten(start_dim=2)
-        hidden = hidden + attention.o_proj(attended)
-        hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
-        return hidden, query, key
+
+    def _finish(self, index: int, hidden: Tensor, attended: Tensor) -> Tensor:
+        """Output projection, residuals and MLP: [B, R, D]."""
+        layer = self.language.layers[index]
+        hidden = hidden + layer.self_attn.o_proj(attended.transpose(1, 2).flatten(start_dim=2))
+        mlp: Tensor = layer.mlp(layer.post_attention_layernorm(hidden))
+        return hidden + mlp
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """Logits [B, V] of the last hidden state [B, D]."""
         logits: Tensor = self.lm_head(self.language.norm(hidden))
         return logits
 
-    def _span(self, layers: range, sequence: Sequence, masked: bool, max_new_tokens: int) -> Span:
-        """What these layers need at decode; new tokens are always valid."""
-        valid = None
-        if masked:
-            new = sequence.valid.new_ones(sequence.valid.shape[0], max_new_tokens)
-            valid = torch.cat([sequence.valid, new], dim=1)
-        return Span(layers, valid, sequence.position_ids[:, -1] + 1)
+    def _span(self, layers: range, sequence: Sequence, max_new_tokens: int) -> Span:
+        """What these layers need at decode; slots of tokens to come are not valid yet."""
+        valid = sequence.valid
+        to_come = valid.new_zeros(valid.shape[0], max_new_tokens)
+        next_position = sequence.position_ids[:, -1] + 1
+        return Span(layers, torch.cat([valid, to_come], dim=1), next_position)
 
 
 def hybridize(llava: LlavaForConditionalGeneration, config: HybridConfig) -> HybridLlava:
@@ -350,28 +414,9 @@ def hybridize(llava: LlavaForConditionalGeneration, config: HybridConfig) -> Hyb
     return HybridLlava(llava, config)
 
 
-def _check_architecture(llava: Any, config: HybridConfig) -> None:
-    """`llava` is the checkpoint's own configuration."""
-    if llava.model_type != "llava":
-        raise ConfigError(f"a {llava.model_type} model is not LLaVA-1.5 (model_type llava)")
-    vision, text = llava.vision_config.model_type, llava.text_config.model_type
-    if (vision, text) != ("clip_vision_model", "llama"):
-        raise ConfigError(
-            f"this LLaVA has a {vision} tower and a {text} language model; "
-            "only CLIP and Llama (LLaVA-1.5) are supported"
-        )
-    strategy, layer = llava.vision_feature_select_strategy, llava.vision_feature_layer
-    if strategy != "default" or not isinstance(layer, int):
-        raise ConfigError(
-            f"vision_feature_select_strategy={strategy!r} with vision_feature_layer={layer} is not "
-            "LLaVA-1.5's: 'default', which drops CLS, with a single layer"
-        )
-    last = llava.text_config.num_hidden_layers - 2
-    if config.budget.prunes and config.aggregation_layer > last:
-        raise ConfigError(
-            f"aggregation_layer={config.aggregation_layer} leaves no layer to prune: "
-            f"this language model allows 0 to {last}"
-        )
+def _rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows [B, L, D] of table [B, R, D] at index [B, L]."""
+    return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))
 
 
 __all__ = ["HybridLlava", "Sequence", "Span", "State", "Trace", "hybridize"]

@@ -62,7 +62,12 @@ class Kept(NamedTuple):
     valid: Tensor
 
 
-def keep_top(scores: Tensor, valid: Tensor, keep: Keep) -> Kept:
+def keep_counts(keep: Keep, slots: int) -> list[int]:
+    """How many of 0, 1, ..., N = `slots` visual tokens are kept, exactly: N + 1 counts."""
+    return [keep.of(present) if present else 0 for present in range(slots + 1)]
+
+
+def keep_top(scores: Tensor, valid: Tensor, counts: Tensor, budget: int) -> Kept:
     """Keep the best visual tokens of each sample, in ascending order of slot.
 
     Slots stand in raster order of their representatives, so ties go to the lower position.
@@ -70,22 +75,17 @@ def keep_top(scores: Tensor, valid: Tensor, keep: Keep) -> Kept:
     Args:
         scores: [B, N] float32.
         valid: [B, N] bool.
-        keep: a count, or a share removed of each sample's own number of valid tokens.
+        counts: [N + 1] int64, `keep_counts` on the device: a share is taken of each sample's own
+            number of valid tokens.
+        budget: K, the largest of `counts`, known to the host.
     """
     slots = scores.shape[1]
-    budget = keep.of(slots)  # K: static, since a sample never has more than N valid tokens
     order = scores.masked_fill(~valid, float("-inf")).argsort(dim=1, descending=True, stable=True)
-    best = order[:, :budget]
-    present = valid.sum(dim=1, keepdim=True)
-    if keep.removed is None:
-        count = present.clamp(max=budget)
-    else:  # exact: integers only
-        stays = 1 - keep.removed
-        count = (present * stays.numerator // stays.denominator).clamp(min=1)
+    count = counts[valid.sum(dim=1)][:, None]
     chosen = torch.arange(budget, device=scores.device) < count  # [B, K]
-    slot = torch.where(chosen, best, slots).sort(dim=1).values
-    stays_valid = slot < slots
-    return Kept(slot.masked_fill(~stays_valid, 0), stays_valid)
+    slot = torch.where(chosen, order[:, :budget], slots).sort(dim=1).values
+    stays = slot < slots
+    return Kept(slot.masked_fill(~stays, 0), stays)
 
 
 def kept_index(kept: Kept, first: Tensor, length: int, slots: int) -> tuple[Tensor, Tensor]:

@@ -47,20 +47,59 @@ def layout(is_image: Tensor, position: Tensor, patches: int) -> Layout:
     return Layout(visual_slot, is_visual, torch.where(is_visual, representative, text), first)
 
 
-def logical_position_ids(attention_mask: Tensor, source: Tensor) -> Tensor:
-    """Position ids [B, R] int64 that tokens have in the unreduced, left-padded sequence.
+def consecutive_position_ids(valid: Tensor) -> Tensor:
+    """Position ids [B, L] int64 that number the valid tokens 0..n-1.
+
+    Of the unreduced sequence these are the logical ones, to be read at `Layout.source`; of a
+    reduced sequence they are what a naive port uses (`rope="compact"`).
+    """
+    return (valid.long().cumsum(dim=1) - 1).clamp(min=0)
+
+
+class Unmerging(NamedTuple):
+    """DyMU's virtual unmerging: attention over every patch position with merged tokens' values.
+
+    https://arxiv.org/abs/2504.17040, section 3.2.
+
+    Attributes:
+        token: [B, S] int64, which token of the reduced sequence stands at each unreduced place.
+        share: [B, R, S], 1 / (places of the token) where it stands and 0 elsewhere, so that
+            share @ attended [B, H, S, C] is the mean over each token's places.
+    """
+
+    token: Tensor
+    share: Tensor
+
+    def expand(self, heads: Tensor) -> Tensor:
+        """[B, H, R, C] -> [B, H, S, C]."""
+        batch, count, _, width = heads.shape
+        index = self.token[:, None, :, None].expand(batch, count, -1, width)
+        return heads.gather(2, index)
+
+    def merge(self, heads: Tensor) -> Tensor:
+        """[B, H, S, C] -> [B, H, R, C], the mean over each token's places."""
+        return (self.share[:, None] @ heads.float()).to(heads.dtype)
+
+
+def unmerging(places: Layout, is_image: Tensor, owner: Tensor, slots: int) -> Unmerging:
+    """The mapping between a reduced sequence and its unreduced places.
 
     Args:
-        attention_mask: [B, S], 0 for padding.
-        source: [B, R], see `Layout`.
+        places: of the reduced sequence.
+        is_image: [B, S] bool, the image placeholders.
+        owner: [B, P] int64, the visual slot of each patch.
+        slots: N.
     """
-    unreduced = (attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
-    return unreduced.gather(1, source)
-
-
-def compact_position_ids(valid: Tensor) -> Tensor:
-    """Position ids [B, R] int64 that number the valid tokens 0..n-1, for ablation."""
-    return (valid.long().cumsum(dim=1) - 1).clamp(min=0)
+    patches = owner.shape[1]
+    index = torch.arange(is_image.shape[1], device=owner.device)
+    behind_first = index - places.first[:, None]  # [B, S]
+    patch = behind_first.clamp(0, patches - 1)
+    text = torch.where(behind_first < 0, index, index - (patches - slots))
+    visual = places.first[:, None] + owner.gather(1, patch)
+    token = torch.where(is_image, visual, text)
+    reduced = torch.arange(places.source.shape[1], device=owner.device)
+    stands = (token[:, None, :] == reduced[:, None]).float()  # [B, R, S]
+    return Unmerging(token, stands / stands.sum(dim=2, keepdim=True).clamp(min=1.0))
 
 
 def causal_mask(valid: Tensor) -> Tensor:

@@ -41,7 +41,8 @@ class VisionTower:
                 f"thresholds has {len(thresholds)} values, but this tower has {len(blocks)} CLIP "
                 "blocks: give one per block (python -m hybrid.calibrate makes them)"
             )
-        self.thresholds = thresholds
+        self.merges = thresholds is not None
+        self.thresholds = thresholds or ()
         self.capacity = min(capacity or self.patches, self.patches)
 
     def __call__(self, pixel_values: Tensor) -> VisualTokens:
@@ -51,16 +52,21 @@ class VisionTower:
         tokens = Tokens.unmerged(hidden)  # [B, 1 + P, D]
         for i, block in enumerate(self.blocks):
             # Sizes are all 1 in front of block 0: the bias would be zero, so fused without it.
-            bias = tokens.attention_bias() if self.thresholds is not None and i > 0 else None
+            bias = tokens.attention_bias() if self.merges and i > 0 else None
             attended, keys = _attention(block.self_attn, block.layer_norm1(tokens.features), bias)
             tokens = replace(tokens, features=tokens.features + attended)
-            if self.thresholds is not None:
-                tokens = merge(tokens, keys.mean(dim=1), self.thresholds[i])
+            if self.merges:
+                metric = keys.mean(dim=1)  # [B, T, C]
+                tokens = merge(tokens, metric, self.threshold(i, tokens, metric))
             hidden = tokens.features
             tokens = replace(tokens, features=hidden + block.mlp(block.layer_norm2(hidden)))
         if self.capacity < self.patches:
             tokens = self._fit(tokens)
         return in_raster_order(tokens, self.capacity)
+
+    def threshold(self, block: int, tokens: Tokens, metric: Tensor) -> float:
+        """The similarity that merges in `block` must exceed; calibration finds it in the tokens."""
+        return self.thresholds[block]
 
     def _fit(self, tokens: Tokens) -> Tokens:
         """Merge the most similar tokens below threshold until `capacity` and CLS are left.

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from hybrid import ConfigError, HybridConfig, HybridLlava, hybridize
-from hybrid.config import RopeMode
+from hybrid.config import RankMode, RopeMode
 from tests.llavas import IMAGE_TOKEN, PATCHES, Batch, batch, random_llava
 
 # Two float32 paths that only sum in another order: a few hundred roundings of logits near 10.
@@ -64,6 +64,12 @@ def test_reduction_off_is_transformers_own_model(
     assert ours.tolist() == theirs.tolist()
 
 
+def test_virtual_unmerging_of_nothing_is_off(llava: LlavaForConditionalGeneration) -> None:
+    given = batch(4)
+    model = hybridize(llava, HybridConfig(thresholds=NOTHING, rope="virtual"))
+    assert_near(first_logits(model, given), dense_logits(llava, given))
+
+
 def test_keeping_as_many_as_there_are_changes_nothing(llava: LlavaForConditionalGeneration) -> None:
     given = batch(4)
     everything = hybridize(llava, HybridConfig(keep=PATCHES, aggregation_layer=1))
@@ -93,7 +99,7 @@ def test_a_sample_does_not_depend_on_its_neighbours(
 
 
 @pytest.mark.parametrize("thresholds", [None, SOME, ALMOST_ALL])
-@pytest.mark.parametrize("rope", ["logical", "compact"])
+@pytest.mark.parametrize("rope", ["logical", "compact", "virtual"])
 def test_cached_decode_continues_as_a_longer_prompt_would(
     llava: LlavaForConditionalGeneration, thresholds: tuple[float, ...] | None, rope: RopeMode
 ) -> None:
@@ -104,10 +110,10 @@ def test_cached_decode_continues_as_a_longer_prompt_would(
     state = model.prefill(inputs, 3)
     ids, mask = given.input_ids, given.attention_mask
     for _ in range(3):
-        token = state.logits.argmax(dim=-1)
-        model.decode(state, token)
-        ids = torch.cat([ids, token[:, None]], dim=1)
-        mask = torch.cat([mask, torch.ones_like(token)[:, None]], dim=1)
+        model.select(state)
+        model.decode(state)
+        ids = torch.cat([ids, state.token[:, None]], dim=1)
+        mask = torch.cat([mask, torch.ones_like(state.token)[:, None]], dim=1)
         longer = first_logits(model, Batch(ids, given.pixel_values, mask))
         assert_near(state.logits, longer)
 
@@ -133,12 +139,28 @@ def test_dropping_equals_masking_at_prefill_and_in_every_decode_step(
         model = hybridize(llava, config)
         inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
         states.append((model, model.prefill(inputs, 4)))
-    (dropper, dropped), (masker, masked) = states
+    (_, dropped), (_, masked) = states
     for _ in range(4):
         assert_near(dropped.logits, masked.logits)
-        token = dropped.logits.argmax(dim=-1)
-        dropper.decode(dropped, token)
-        masker.decode(masked, token)
+        for model, state in states:
+            model.select(state)
+            model.decode(state)
+
+
+@pytest.mark.parametrize("rank", ["attention", "random", "lowest"])
+def test_what_is_kept_does_not_depend_on_padding_or_neighbours(
+    llava: LlavaForConditionalGeneration, rank: RankMode
+) -> None:
+    model = hybridize(llava, HybridConfig(keep=5, aggregation_layer=1, rank=rank))
+    given = batch(4)
+    ids = given.input_ids.masked_fill(given.attention_mask == 0, 7)  # a pad token that is not 0
+    together = model.prefill(model.place(ids, given.pixel_values, given.attention_mask), 1)
+    assert together.trace.kept is not None
+    for i, slots in enumerate(together.trace.kept.slot.tolist()):
+        one = given.one(i)
+        alone = model.prefill(model.place(one.input_ids, one.pixel_values), 1).trace.kept
+        assert alone is not None
+        assert alone.slot.tolist() == [slots]
 
 
 def test_layers_behind_the_aggregation_layer_hold_short_caches(
@@ -148,8 +170,9 @@ def test_layers_behind_the_aggregation_layer_hold_short_caches(
     inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
     state = model.prefill(inputs, 7)
     length = given.input_ids.shape[1]
-    assert [state.cache.length(i) for i in range(5)] == [length] * 2 + [length - PATCHES + 5] * 3
-    entries = 2 * (length + 7) + 3 * (length - PATCHES + 5 + 7)
+    short = length - PATCHES + 5
+    assert [state.cache.prompt_length(i) for i in range(5)] == [length] * 2 + [short] * 3
+    entries = 2 * (length + 7) + 3 * (short + 7)
     assert state.cache.nbytes() == entries * 2 * 32 * 4  # key and value, width 32, float32
 
 
@@ -225,6 +248,9 @@ def test_a_prompt_needs_exactly_one_image(llava: LlavaForConditionalGeneration) 
     for ids in (without, twice):
         with pytest.raises(ConfigError, match="prompt 0 holds"):
             model.place(ids, given.pixel_values)
+    bare = given.input_ids[:, : 4 + PATCHES]
+    with pytest.raises(ConfigError, match="prompt 0 ends with its image"):
+        model.place(bare, given.pixel_values)
     with pytest.raises(ConfigError, match="1 prompts but 2 images"):
         model.place(given.input_ids, given.pixel_values.repeat(2, 1, 1, 1))
 

@@ -1,0 +1,249 @@
+"""Merging thresholds for the CLIP tower of a LLaVA-1.5, from a folder of images.
+
+DyMU's method (https://arxiv.org/abs/2504.17040, section 3.1): in a batch of B images every block
+merges the r B most similar pairs, whichever images they are in, so that plain images lose more
+tokens than busy ones. The similarity of the first pair that stays apart, at least 0, is the batch's
+threshold; the mean over all batches is the block's. r = (patches - target) / blocks, as in the name
+of DyMU's released 72out (r = 21). LLaVA-1.5 reads the last block but one: r tokens above target.
+
+    python -m hybrid.calibrate photos --target 72 --output thresholds.json
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from math import ceil
+from pathlib import Path
+from statistics import fmean, pstdev
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+from transformers.utils import logging
+
+from hybrid.config import ConfigError
+from hybrid.merging import Tokens, bipartite_soft_matching
+from hybrid.towers import TowerSource, find_images
+from hybrid.vision import VisionTower
+
+IMAGES_COUNTED = 1024  # survivors vary by about 30 tokens: their mean is then good to one
+
+
+class RankingTower(VisionTower):
+    """All blocks of the tower, each merging the most similar pairs of the whole batch.
+
+    Args:
+        tower: transformers' `CLIPVisionModel`.
+        target: tokens that are left of an image on average, behind the last block.
+
+    Attributes:
+        found: after a call, the similarity of each block's first unmerged pair, at least 0.
+
+    Raises:
+        ConfigError: for a target out of reach: a block can merge half of its tokens at most.
+    """
+
+    def __init__(self, tower: nn.Module, target: int) -> None:
+        model: Any = getattr(tower, "vision_model", tower)
+        blocks = len(model.encoder.layers)
+        super().__init__(tower, -1, (1.0,) * blocks, None)
+        self.surplus, self.found = self.patches - target, [0.0] * blocks
+        # The last block meets target + r tokens and merges r of them, which half must suffice for.
+        lowest = ceil(self.patches / (blocks + 1))
+        if not lowest <= target < self.patches:
+            raise ConfigError(
+                f"--target {target} must be from {lowest} to {self.patches - 1}: this tower has "
+                f"{self.patches} patches and {blocks} blocks, each of which at most halves them"
+            )
+
+    def threshold(self, block: int, tokens: Tokens, metric: Tensor) -> float:
+        """The similarity of the first pair to stay apart, so that the ones before it merge."""
+        merges = round(self.surplus * len(metric) / len(self.blocks))
+        similarity, _ = bipartite_soft_matching(metric, tokens.size > 0)
+        first = first_unmerged(similarity, merges)
+        self.found[block] = min(1.0, max(0.0, first))  # rounding can pass 1
+        return first
+
+
+def first_unmerged(similarity: Tensor, merges: int) -> float:
+    """The similarity that follows the `merges` highest of [B, E]; -inf marks what cannot merge.
+
+    A batch of lopsided images may have too few pairs left: then all but the last one count.
+    Pairs of exactly the returned similarity stay apart, as they do once it is the threshold.
+    """
+    ranked = similarity[similarity.isfinite()].sort(descending=True).values
+    if not len(ranked):
+        raise ConfigError("no two tokens of a batch can be compared: try --dtype float32")
+    return float(ranked[min(merges, len(ranked) - 1)])
+
+
+@torch.inference_mode()
+def calibrate(
+    source: TowerSource, images: Sequence[Path], target: int, batch_size: int, state: Path
+) -> list[float]:
+    """One threshold a block; `state` is rewritten behind each batch, and continued if it exists.
+
+    A short last batch counts in the mean for what it holds.
+
+    Raises:
+        ConfigError: for an image that cannot be read, or a `state` of another configuration.
+    """
+    tower = RankingTower(source.tower, target)
+    identity = {
+        "tower": source.fingerprint,
+        "target": target,
+        "batch size": batch_size,
+        "dtype": str(source.weight.dtype),
+        "device": source.weight.device.type,
+    }
+    done, mean = _resume(state, identity, images) if state.is_file() else (0, tower.found)
+    names = _names(images[:done])
+    for batch in _batches(images, batch_size, "calibrate", done):
+        tower(source.pixels(batch))
+        names, done = _names(batch, names), done + len(batch)
+        share = len(batch) / done
+        mean = [m + (t - m) * share for m, t in zip(mean, tower.found, strict=True)]
+        write_json(state, {**identity, "image list": names, "done": done, "mean": mean})
+    return mean
+
+
+@torch.inference_mode()
+def count_survivors(
+    tower: VisionTower, source: TowerSource, images: Sequence[Path], batch_size: int
+) -> list[int]:
+    """Visual tokens that LLaVA gets of some of the images, evenly spread over all of them."""
+    batches = _batches(images[:: ceil(len(images) / IMAGES_COUNTED)], batch_size, "count", 0)
+    return [n for b in batches for n in tower(source.pixels(b)).valid.sum(dim=1).tolist()]
+
+
+def _batches(images: Sequence[Path], size: int, title: str, done: int) -> Iterator[Sequence[Path]]:
+    """The batches behind `done`; on a terminal, a bar that moves when one is worked off."""
+    with tqdm(total=len(images), initial=done, desc=title, unit=" images", disable=None) as bar:
+        for start in range(done, len(images), size):
+            yield images[start : start + size]
+            bar.update(min(size, len(images) - start))
+
+
+def _resume(state: Path, run: dict[str, Any], images: Sequence[Path]) -> tuple[int, list[float]]:
+    """How many images are done, and the thresholds until there."""
+    remedy = "delete it to start anew, or choose another --output"
+    try:
+        before = json.loads(state.read_text(encoding="utf-8"))
+        done, mean = int(before["done"]), [float(t) for t in before["mean"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{state} is damaged: {remedy}") from error
+    # Images behind the ones that are done may change: a damaged one can be repaired or removed.
+    for key, value in {**run, "image list": _names(images[:done])}.items():
+        if before.get(key) != value:
+            raise ConfigError(
+                f"{state} is of a run with another {key} ({before.get(key)}, now {value}): {remedy}"
+            )
+    if done % run["batch size"] and done < len(images):  # its last batch was a short one
+        raise ConfigError(f"{state} is of a run with only {done} images: {remedy}")
+    return done, mean
+
+
+def _names(images: Sequence[Path], before: str = "") -> str:
+    """A chained hash over names and sizes of image files, continuing `before`."""
+    for path in images:
+        line = f"{before} {path.stat().st_size} {path.name}"
+        before = hashlib.sha256(line.encode()).hexdigest()
+    return before
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Replace `path` in one step: a killed process leaves the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(document, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Calibrate, count and write `options.output`."""
+    images = find_images(options.images)[: options.limit]
+    source = TowerSource.load(options.checkpoint, getattr(torch, options.dtype), options.device)
+    output: Path = options.output
+    state = output.with_name(output.name + ".state")
+    thresholds = calibrate(source, images, options.target, options.batch_size, state)
+    tower = VisionTower(source.tower, source.feature_layer, tuple(thresholds), None)
+    counts = count_survivors(tower, source, images, options.batch_size)
+    patches, blocks, used = tower.patches, len(thresholds), len(tower.blocks)
+    merges = (patches - options.target) / blocks
+    expected, mean, spread = patches - merges * used, fmean(counts), pstdev(counts)
+    document = {
+        "thresholds": thresholds,
+        "target": options.target,
+        "images": len(images),
+        "patches": patches,
+        "blocks": blocks,
+        "merges_per_block": merges,
+        "batch_size": options.batch_size,
+        "dtype": options.dtype,
+        "tower": source.fingerprint,
+    }
+    survivors = {"images": len(counts), "expected": expected, "mean": mean, "std": spread}
+    survivors |= {"min": min(counts), "max": max(counts)}
+    write_json(output, {**document, "survivors": survivors})
+    state.unlink(missing_ok=True)
+    print(
+        f"{output}: {mean:.1f} +- {spread:.1f} of {patches} visual tokens reach the language model "
+        f"({min(counts)} to {max(counts)} in {len(counts)} images); behind block {used} of "
+        f"{blocks}, --target {options.target} means {expected:.1f}"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number >= 1")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point: 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(
+        prog="python -m hybrid.calibrate",
+        description="Find DToMe merging thresholds for the CLIP tower of a LLaVA-1.5 checkpoint. "
+        "An interrupted run continues when the same command is given again.",
+        epilog="example: python -m hybrid.calibrate photos --target 72 --output thresholds.json",
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtypes = ("float32", "float16", "bfloat16")
+    target = "mean tokens behind the last block; 72 of 576 leaves 93 behind the one LLaVA-1.5 reads"
+    add = parser.add_argument
+    add("images", type=Path, metavar="IMAGES", help="folder of .jpg and .png images")
+    add("--target", type=_positive, required=True, help=target)
+    add("--checkpoint", default="llava-hf/llava-1.5-7b-hf", help="folder or hub id (%(default)s)")
+    add("--batch-size", type=_positive, default=64, help="images ranked together (%(default)s)")
+    add("--output", type=Path, default=Path("thresholds.json"), help="file (%(default)s)")
+    add("--limit", type=_positive, help="only the first so many images, by name")
+    add("--device", default=device, help="a torch device (%(default)s)")
+    add("--dtype", choices=dtypes, default="float32", help="of the tower (%(default)s)")
+    options = parser.parse_args(arguments)
+    logs: Any = logging
+    logs.set_verbosity_error()  # it would list the language model, which is not loaded
+    logs.disable_progress_bar()
+    try:
+        run(options)
+    except (ConfigError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to continue", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
