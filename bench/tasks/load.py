@@ -1,0 +1,129 @@
+"""From a data set's name or path to a `Task`."""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.tasks.coco import CocoCaptions
+from bench.tasks.matchers import DEFAULT_MATCHER
+from bench.tasks.mmbench import MMBench
+from bench.tasks.table import Table
+from bench.tasks.task import Kind, Task
+from bench.tasks.tsv import read_tsv
+
+FIXTURE_DATA = Path(__file__).resolve().parents[1] / "fixture" / "data"
+
+
+@dataclass(frozen=True)
+class KnownData:
+    """A data set that has a name. `md5` is None for the project's own, which git keeps."""
+
+    kind: Kind
+    md5: str | None = None
+
+
+KNOWN = {
+    "tiny-mmbench": KnownData("mmbench"),
+    "tiny-coco": KnownData("coco"),
+    "MMBench_DEV_EN": KnownData("mmbench", "b6caf1133a01c6bb705cf753bb527ed8"),
+    "COCO_VAL": KnownData("coco", "72a5079dead060269ac222c5aa5128af"),
+}
+
+
+def load_task(
+    data: str | Path,
+    *,
+    prompt: str | None = "vlmevalkit",
+    matcher: str = DEFAULT_MATCHER,
+    limit: int | None = None,
+    subset: Collection[int] | None = None,
+) -> Task:
+    """The task for a known name or the path of a TSV in VLMEvalKit's columns.
+
+    Args:
+        prompt: None for scoring only: predictions exist, and nobody noted the prompt.
+        limit: only the first so many questions (with all their rotations) or images.
+        subset: only these questions or images, named by `Task.group_key`.
+
+    Raises:
+        UserError: no such data, or something in it is wrong.
+    """
+    name, path, known = _locate(data)
+    table = read_tsv(path, md5=known.md5 if known else None)
+    kind = known.kind if known else kind_of(table)
+
+    def build(rows: Table) -> Task:
+        if kind == "mmbench":
+            return MMBench(name, rows, prompt=prompt, matcher=matcher)
+        return CocoCaptions(name, rows, prompt=prompt)
+
+    task = build(table)
+    if limit is not None or subset is not None:
+        groups = _choose(table, list(dict.fromkeys(map(task.group_key, table.rows))), limit, subset)
+        task = build(table.select([i for i in table.rows if task.group_key(i) in groups]))
+    if prompt is not None:
+        _ = task.samples  # a missing image column is an error now, not once a model is loaded
+    return task
+
+
+def kind_of(table: Table) -> Kind:
+    """What the columns say; raises `UserError` if they fit neither kind."""
+    if "A" in table.columns or "B" in table.columns:
+        return "mmbench"
+    if "answer" in table.columns:
+        return "coco"
+    raise table.error(
+        "neither MMBench (index, question, A, B, answer, image) nor COCO captions (index, answer,"
+        f" image); {table.columns_shown()}"
+    )
+
+
+def _locate(data: str | Path) -> tuple[str, Path, KnownData | None]:
+    known = KNOWN.get(str(data))
+    if known is None:
+        path = Path(data)
+        if path.suffix != ".tsv":
+            raise UserError(
+                f"no data set {str(data)!r}; give the path of a .tsv file or one of"
+                f" {', '.join(KNOWN)}"
+            )
+        return path.stem, path, None
+    name = str(data)
+    folder = FIXTURE_DATA if known.md5 is None else lmu_data()
+    path = folder / f"{name}.tsv"
+    if not path.is_file():
+        raise UserError(
+            f"{name}: put VLMEvalKit's {name}.tsv (md5 {known.md5}) at {path}, or set LMUData to"
+            " the folder that holds it"
+            if known.md5
+            else f"{name}: {path} is missing; the installation is incomplete"
+        )
+    return name, path, known
+
+
+def lmu_data() -> Path:
+    """VLMEvalKit's data folder: `$LMUData` if that is a folder, else `~/LMUData`."""
+    folder = os.environ.get("LMUData")  # noqa: SIM112  VLMEvalKit's spelling
+    return Path(folder) if folder and Path(folder).is_dir() else Path.home() / "LMUData"
+
+
+def _choose(
+    table: Table, groups: list[int], limit: int | None, subset: Collection[int] | None
+) -> set[int]:
+    if subset is not None:
+        wanted = set(subset)
+        unknown = sorted(wanted - set(groups))
+        if unknown:
+            raise table.error(
+                f"the subset names {len(unknown)} questions that the data doesn't have, the first"
+                f" is {unknown[0]}"
+            )
+        groups = [group for group in groups if group in wanted]
+    if limit is not None and limit < 1:
+        raise UserError(f"limit {limit} leaves no questions; give a whole number from 1")
+    groups = groups[:limit]
+    if not groups:
+        raise table.error("the subset is empty")
+    return set(groups)

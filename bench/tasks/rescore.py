@@ -1,0 +1,108 @@
+"""Score a file of predictions: VLMEvalKit's `.xlsx` or this project's `.jsonl`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.tasks.coco import CocoCaptions
+from bench.tasks.load import kind_of, load_task
+from bench.tasks.matchers import DEFAULT_MATCHER
+from bench.tasks.mmbench import MMBench
+from bench.tasks.table import Table, shown
+from bench.tasks.task import Score, Task, check_predictions
+from bench.tasks.xlsx import read_xlsx
+
+
+def score_file(
+    path: Path,
+    *,
+    data: str | Path | None = None,
+    matcher: str = DEFAULT_MATCHER,
+    prompt: str | None = None,
+) -> Score:
+    """Scores the predictions in `path`.
+
+    Args:
+        data: name or path of the data they answer, needed for a `.jsonl`. An `.xlsx` carries its
+            own questions and answers and is scored by them; with `data`, its rows must be exactly
+            the data's.
+        prompt: what the model was prompted with, if that is known; an `.xlsx` of captions knows.
+
+    Raises:
+        UserError: the file is damaged, has an index twice, or not exactly the data's indices.
+    """
+    task, predictions = read_predictions(path, data=data, matcher=matcher, prompt=prompt)
+    return task.score(predictions)
+
+
+def read_predictions(
+    path: Path,
+    *,
+    data: str | Path | None = None,
+    matcher: str = DEFAULT_MATCHER,
+    prompt: str | None = None,
+) -> tuple[Task, dict[int, str]]:
+    """The predictions in `path` and the task they answer; see `score_file`."""
+    if path.suffix not in (".xlsx", ".jsonl"):
+        raise UserError(f"{path}: give a .xlsx or .jsonl file of predictions")
+    truth = None if data is None else load_task(data, matcher=matcher, prompt=prompt)
+    if path.suffix == ".jsonl":
+        if truth is None:
+            raise UserError(f"{path}: holds only predictions; say which data they answer (--data)")
+        return truth, read_jsonl(path)
+    table = read_xlsx(path)
+    table.require("prediction")
+    predictions = {index: row.get("prediction", "") for index, row in table.rows.items()}
+    if truth is not None:
+        check_predictions(str(path), truth.indices, predictions)
+    return _self_contained(path.stem, table.without("prediction"), matcher, prompt), predictions
+
+
+def _self_contained(name: str, table: Table, matcher: str, prompt: str | None) -> Task:
+    if kind_of(table) == "mmbench":
+        return MMBench(name, table, prompt=prompt, matcher=matcher)
+    return CocoCaptions(name, table, prompt=prompt)
+
+
+def read_jsonl(path: Path) -> dict[int, str]:
+    """Predictions from lines `{"index": 241, "prediction": "B", ...}`.
+
+    Raises:
+        UserError: unreadable file or line, or an index that is there twice.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as err:
+        raise UserError(f"{path}: {err.strerror or err}") from err
+    predictions: dict[int, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as err:
+            raise UserError(
+                f"{path}: line {number}: not JSON, {shown(line.decode(errors='replace'))}; if the"
+                " run was killed, continue it with --reuse"
+            ) from err
+        index, prediction = _fields(record)
+        if index is None or prediction is None:
+            raise UserError(
+                f"{path}: line {number}: needs a whole number index and a text prediction, has"
+                f" {shown(record)}"
+            )
+        if index in predictions:
+            raise UserError(f"{path}: line {number}: index {index} is there twice")
+        predictions[index] = prediction
+    if not predictions:
+        raise UserError(f"{path}: holds no predictions")
+    return predictions
+
+
+def _fields(record: object) -> tuple[int | None, str | None]:
+    if not isinstance(record, Mapping):
+        return None, None
+    index, prediction = record.get("index"), record.get("prediction")
+    whole = isinstance(index, int) and not isinstance(index, bool)
+    return index if whole else None, prediction if isinstance(prediction, str) else None

@@ -1,0 +1,99 @@
+"""Read and write the `.xlsx` prediction files that VLMEvalKit reads and writes."""
+
+import io
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from openpyxl import Workbook, load_workbook
+from openpyxl.cell import WriteOnlyCell
+
+from bench.errors import UserError
+from bench.tasks.atomic import write_atomically
+from bench.tasks.table import Table, build_table
+
+LONGEST_CELL = 32767  # Excel's limit; openpyxl would cut the rest off without a word
+# Characters XML can't hold stand as _xHHHH_ in a workbook; text that looks so gets _x005F first.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+
+
+def read_xlsx(path: Path) -> Table:
+    """The rows of the first sheet, every cell as text.
+
+    Numbers come out as they stand in the file ("1", "1.5"). Texts such as "None" and "NA" stay,
+    where pandas would drop them.
+
+    Raises:
+        UserError: the file can't be read or is no sound table.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        raise UserError(f"{path}: {err.strerror or err}") from err
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on styles and unused parts
+            workbook = load_workbook(io.BytesIO(content), read_only=True)
+            sheet = workbook[workbook.sheetnames[0]]
+            sheet.reset_dimensions()  # the size a file states for itself may be wrong
+            lines = [[_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+    except Exception as err:  # zipfile, xml and openpyxl raise a dozen types on damaged files
+        reason = " ".join(str(err).split()) or type(err).__name__
+        raise UserError(f"{path}: not a readable .xlsx workbook ({reason})") from err
+    if not lines:
+        raise UserError(f"{path}: is empty")
+    header = lines[0]
+    while header and header[-1] is None:
+        header.pop()
+    return build_table(str(path), header, _aligned(lines, len(header)))
+
+
+def _aligned(lines: list[list[str | None]], width: int) -> Iterator[tuple[int, list[str | None]]]:
+    """Data rows, padded to the header's width: a sheet doesn't store trailing empty cells."""
+    for number, line in enumerate(lines[1:], start=2):
+        if any(line):
+            beyond = [cell for cell in line[width:] if cell]
+            yield number, [*line[:width], *[None] * (width - len(line)), *beyond]
+
+
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), str(value))
+
+
+def write_xlsx(path: Path, table: Table, predictions: Mapping[int, str]) -> None:
+    """Writes `table` plus a last column `prediction`, one sheet, texts as texts.
+
+    Raises:
+        UserError: a text is longer than a cell can hold, or the file can't be written.
+    """
+    columns = [*table.columns, "prediction"]
+    lines: dict[int, list[str]] = {}
+    for index, row in table.rows.items():
+        full = {**row, "prediction": predictions[index]}
+        lines[index] = [_cell_text(path, index, name, full.get(name, "")) for name in columns]
+    workbook = Workbook(write_only=True)
+    sheet = workbook.create_sheet("Sheet1")
+    sheet.append(["index", *columns])
+    for index, texts in lines.items():
+        cells = [WriteOnlyCell(sheet, text or None) for text in texts]
+        for cell in cells:
+            if cell.value is not None:
+                cell.data_type = "s"  # else "=..." would become a formula
+        sheet.append([index, *cells])
+    content = io.BytesIO()
+    workbook.save(content)
+    write_atomically(path, content.getvalue())
+
+
+def _cell_text(path: Path, index: int, column: str, text: str) -> str:
+    escaped = _UNSAFE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
+    if len(escaped) > LONGEST_CELL:
+        raise UserError(
+            f"{path}: index {index}: {column} has {len(escaped)} characters, an .xlsx cell holds"
+            f" {LONGEST_CELL}; lower max_new_tokens or use the .jsonl file"
+        )
+    return escaped

@@ -1,0 +1,123 @@
+"""COCO captions: the exact prompt, known numbers, and files that can't be scored."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.tasks import load_task
+from bench.tasks.coco import score_captions
+from tests.task_files import picture, write_tsv
+
+REFERENCES = {
+    0: ["a cat on a mat", "the cat sat"],
+    1: ["a dog runs in the park"],
+    2: ["two birds fly over water"],
+}
+CAPTIONS = {0: "a cat on the mat", 1: "a dog in the park", 2: "birds fly over the lake"}
+
+
+def write_coco(path: Path, references: dict[int, object], **cells: object) -> Path:
+    rows = [
+        {"index": index, "image": picture("red"), "answer": answer, **cells}
+        for index, answer in references.items()
+    ]
+    return write_tsv(path, rows)
+
+
+def test_the_prompt_is_vlmevalkits_to_the_space(tmp_path: Path) -> None:
+    task = load_task(write_coco(tmp_path / "a.tsv", dict(REFERENCES)))
+    assert task.samples[0].prompt == (
+        "A chat between a curious human and an artificial intelligence assistant. The assistant"
+        " gives helpful, detailed, and polite answers to the human's questions. USER:  <image>"
+        " Please describe this image in general. Directly provide the description, do not include"
+        ' prefix like "This image depicts".  ASSISTANT: '
+    )
+    assert task.recipe == {"prompt": "vlmevalkit", "tokeniser": "raw"}
+
+
+def test_a_question_column_is_asked_instead_and_named_in_the_recipe(tmp_path: Path) -> None:
+    task = load_task(write_coco(tmp_path / "a.tsv", dict(REFERENCES), question="Caption it."))
+    assert task.samples[1].prompt.endswith(" USER:  <image> Caption it. ASSISTANT: ")
+    assert task.recipe["prompt"] == "Caption it."
+    with pytest.raises(UserError, match="unknown prompt 'chatml'; choose one of vlmevalkit"):
+        load_task(tmp_path / "a.tsv", prompt="chatml")
+
+
+def test_known_scores_of_three_captions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = load_task(write_coco(tmp_path / "a.tsv", dict(REFERENCES)))
+    score = task.score(CAPTIONS)
+    found = {name: metric.value for name, metric in score.metrics.items()}
+    assert found == pytest.approx(
+        {
+            "BLEU-1": 0.810773,
+            "BLEU-2": 0.665168,
+            "BLEU-3": 0.516729,
+            "BLEU-4": 6.8104e-05,
+            "ROUGE_L": 0.764809,
+            "CIDEr": 3.668927,
+        },
+        rel=1e-5,
+    )
+    assert score.value == found["CIDEr"]
+    assert sum(score.values.values()) / 3 == pytest.approx(score.value, rel=1e-12)
+    assert score.metrics["BLEU-4"].standard_error is None
+    spread = sum((value - score.value) ** 2 for value in score.values.values()) / 2
+    assert score.standard_error == pytest.approx(math.sqrt(spread / 3))
+    assert capsys.readouterr().out == ""
+
+
+def test_captions_have_no_hits(tmp_path: Path) -> None:
+    score = load_task(write_coco(tmp_path / "a.tsv", dict(REFERENCES))).score(CAPTIONS)
+    with pytest.raises(ValueError, match="values, not hits"):
+        _ = score.hits
+
+
+def test_strings_are_scored_raw() -> None:
+    same, _ = score_captions(REFERENCES, {i: refs[0] for i, refs in REFERENCES.items()})
+    capital, _ = score_captions(REFERENCES, {i: refs[0].title() for i, refs in REFERENCES.items()})
+    assert same["BLEU-4"].value == pytest.approx(1.0)
+    assert capital["CIDEr"].value == 0.0
+
+
+def test_an_empty_caption_scores_nothing_and_is_counted(tmp_path: Path) -> None:
+    task = load_task(write_coco(tmp_path / "a.tsv", dict(REFERENCES)))
+    score = task.score(CAPTIONS | {1: " "})
+    assert score.values[1] == 0.0 and score.unreadable == 1
+
+
+def test_the_score_file_is_vlmevalkits_times_100(tmp_path: Path) -> None:
+    task = load_task(write_coco(tmp_path / "a.tsv", dict(REFERENCES)))
+    score = task.score(CAPTIONS)
+    _, path = task.write_official(tmp_path, "m_a", CAPTIONS, score)
+    written = json.loads(path.read_text())
+    assert list(written) == ["Bleu", "ROUGE_L", "CIDEr"]
+    assert written["CIDEr"] == score.value * 100
+    assert written["Bleu"][3] == score.metrics["BLEU-4"].value * 100
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "[]", "a cat", "['a', 3]", "('a', 'b')", "__import__('os').getcwd()", "['a'", "[" * 900],
+)
+def test_an_answer_that_is_no_list_of_captions_is_refused(tmp_path: Path, answer: str) -> None:
+    path = write_coco(tmp_path / "a.tsv", {**REFERENCES, 5: answer})
+    with pytest.raises(UserError, match=r"a\.tsv: row with index 5: .*answer") as error:
+        load_task(path)
+    assert "\n" not in str(error.value)
+
+
+def test_one_image_is_refused_because_its_cider_is_always_zero(tmp_path: Path) -> None:
+    path = write_coco(tmp_path / "a.tsv", {1: REFERENCES[1]})
+    with pytest.raises(UserError, match="one image; CIDEr needs at least two"):
+        load_task(path)
+    with pytest.raises(UserError, match="one image; CIDEr needs at least two"):
+        load_task(write_coco(tmp_path / "b.tsv", dict(REFERENCES)), limit=1)
+
+
+def test_missing_captions_are_refused(tmp_path: Path) -> None:
+    task = load_task(write_coco(tmp_path / "a.tsv", dict(REFERENCES)))
+    with pytest.raises(UserError, match="2 of 3 rows have no prediction, the first is index 1"):
+        task.score({0: "a cat"})
