@@ -1,0 +1,155 @@
+"""The captions' gate: CIDEr as good as the reference of the same job, and above a floor."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from bench.errors import UserError
+from bench.gates.matching import matched_ids
+from bench.verdict import Outcome, Verdict, decide
+
+RESAMPLES = 10_000
+SEED = 20_140_501  # of the resamples, so that a verdict can be repeated
+CHUNK = 500  # resamples drawn at once: 500 x 5000 images are 20 MB of indices
+FEWEST_IMAGES = 50  # below this the bootstrap's tails are too thin, and PASS becomes UNSURE
+
+ADVICE = {
+    Outcome.PASS: "within the margin",
+    Outcome.FAIL: "loses more than the margin",
+    Outcome.UNSURE: "interval crosses the margin, evaluate more images",
+}
+
+
+def caption_gate(
+    *,
+    per_image_cider: Mapping[int, float],
+    reference_per_image: Mapping[int, float],
+    margin: float,
+    floor: float,
+    reproduce: str,
+    reference: str = "dense",
+    gate: str = "captions",
+) -> list[Verdict]:
+    """Judges CIDEr by image: `{gate}/paired`, then `{gate}/floor`.
+
+    per_image_cider, reference_per_image: image id -> CIDEr of its caption. Margin and floor are
+        in the same unit (pycocoevalcap's own, where 1.0 is what VLMEvalKit prints as 100).
+
+    Paired bootstrap over images: both runs are resampled together, and the corpus score is the
+    mean of the images' scores. The document frequencies, which come from the references of the
+    whole set, are held fixed, as in a run whose references do not change. PASS if the one-sided
+    95% lower bound of the difference is above -margin, FAIL if the upper one is below it, else
+    UNSURE. The floor is compared with the score itself.
+
+    Raises UserError for empty runs, differing images, a score that is NaN, infinite or negative,
+    or a margin or floor that is not positive.
+    """
+    if not (math.isfinite(margin) and margin > 0):
+        raise UserError(f"caption margin is {margin}: give the acceptable loss of CIDEr, 0.05")
+    if not (math.isfinite(floor) and floor >= 0):
+        raise UserError(f"caption floor is {floor}: give the lowest acceptable CIDEr, 1.0")
+    ids = matched_ids(per_image_cider, reference_per_image, unit="image")
+    now = np.array([_checked(per_image_cider, i, "run") for i in ids])
+    before = np.array([_checked(reference_per_image, i, "reference") for i in ids])
+    return [
+        _paired_verdict(
+            now - before,
+            margin=margin,
+            reproduce=reproduce,
+            reference=reference,
+            gate=f"{gate}/paired",
+        ),
+        _floor_verdict(now, floor=floor, reproduce=reproduce, gate=f"{gate}/floor"),
+    ]
+
+
+def bootstrap_means(values: NDArray[np.float64], resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """Means of `resamples` resamples with replacement of values [n]: [resamples]."""
+    generator = np.random.default_rng(SEED)
+    means = np.empty(resamples)
+    for start in range(0, resamples, CHUNK):
+        rows = min(CHUNK, resamples - start)
+        drawn = generator.integers(len(values), size=(rows, len(values)))
+        means[start : start + rows] = values[drawn].mean(axis=1)
+    return means
+
+
+def bootstrap_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """Bounds of the mean, each one-sided at `confidence`, bias-corrected and accelerated: changes
+    of CIDEr are skewed (a lost caption loses much), and plain quantiles then pass too easily.
+
+    Efron B. (1987), Better bootstrap confidence intervals, JASA 82(397):171-185.
+    """
+    mean, means = values.mean(), bootstrap_means(values)
+    deviations = values - mean
+    spread = float((deviations**2).sum())
+    if spread == 0:
+        return float(mean), float(mean)
+    acceleration = float((deviations**3).sum()) / (6 * spread**1.5)
+    bias = norm.ppf(((means < mean).mean() + (means <= mean).mean()) / 2)
+    z = bias + norm.ppf([1 - confidence, confidence])
+    low, high = np.quantile(means, norm.cdf(bias + z / (1 - acceleration * z)))
+    return float(low), float(high)
+
+
+def _checked(scores: Mapping[int, float], image: int, name: str) -> float:
+    score = float(scores[image])
+    if not math.isfinite(score) or score < 0:
+        raise UserError(f"image {image} of the {name}: CIDEr is {score}; score its caption again")
+    return score
+
+
+def _paired_verdict(
+    differences: NDArray[np.float64], *, margin: float, reproduce: str, reference: str, gate: str
+) -> Verdict:
+    delta = float(differences.mean())
+    low, high = bootstrap_interval(differences, 0.95)
+    enough = len(differences) >= FEWEST_IMAGES
+    outcome = decide(passes=low > -margin and enough, fails=high < -margin and enough)
+    advice = ADVICE[outcome] if enough else f"too few images, evaluate {FEWEST_IMAGES} or more"
+    return Verdict(
+        gate=gate,
+        outcome=outcome,
+        reason=(
+            f"{advice}: CIDEr {delta:+.4f} against {reference}, lower on"
+            f" {int((differences < 0).sum())}, higher on {int((differences > 0).sum())}"
+            f" of {len(differences)} images"
+        ),
+        reproduce=reproduce,
+        numbers={
+            "value": delta,
+            "low": low,
+            "high": high,
+            "must_be": ">",
+            "bound": -margin,
+            "images": len(differences),
+        },
+    )
+
+
+def _floor_verdict(
+    scores: NDArray[np.float64], *, floor: float, reproduce: str, gate: str
+) -> Verdict:
+    cider = float(scores.mean())
+    low, high = bootstrap_interval(scores, 0.975)
+    above = cider >= floor
+    return Verdict(
+        gate=gate,
+        outcome=Outcome.PASS if above else Outcome.FAIL,
+        reason=(
+            f"{'at or above' if above else 'below'} the floor of {floor:.4f}:"
+            f" CIDEr {cider:.4f} over {len(scores)} images"
+        ),
+        reproduce=reproduce,
+        numbers={
+            "value": cider,
+            "low": low,
+            "high": high,
+            "must_be": ">=",
+            "bound": floor,
+            "images": len(scores),
+        },
+    )

@@ -1,0 +1,66 @@
+"""The golden gate: not one patch, position or mask may move unseen."""
+
+import os
+
+from rich.console import Console
+
+from bench.errors import UserError
+from bench.goldens.cases import cases
+from bench.goldens.store import COMMAND, FOLDER, Difference, compare, regenerate
+from bench.report import print_line
+from bench.verdict import Outcome, Verdict
+
+PICTURES = 3
+
+
+def golden_gate(*, reproduce: str) -> list[Verdict]:
+    """One verdict over all goldens; pictures of what differs go to the terminal.
+
+    Raises UserError if goldens and cases do not match one to one.
+    """
+    console = Console()
+    with console.status("goldens") as status:
+        differences = compare(lambda case: status.update(f"golden {case}"))
+    _show(differences, console)
+    wrong = sorted({d.case for d in differences})
+    total = len(cases())
+    reason = f"all {total} goldens equal to the last digit"
+    if wrong:
+        reason = (
+            f"{len(wrong)} of {total} goldens differ: {', '.join(wrong)}; "
+            f"if that is intended, `{COMMAND}` and review"
+        )
+    return [
+        Verdict(
+            gate="golden",
+            outcome=Outcome.FAIL if wrong else Outcome.PASS,
+            reason=reason,
+            reproduce=reproduce,
+            numbers={"value": float(len(wrong)), "must_be": "<=", "bound": 0.0},
+        )
+    ]
+
+
+def regenerate_for_review() -> None:
+    """Rewrite the goldens and print what changed.
+
+    Raises UserError under CI: a gate must not rewrite what it checks.
+    """
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        raise UserError("goldens are not rewritten under CI: run `nox -s regen` and review it")
+    console = Console()
+    FOLDER.mkdir(exist_ok=True)
+    with console.status("goldens") as status:
+        changed = regenerate(lambda case: status.update(f"golden {case}"))
+    _show(changed, console)
+    console.print(f"{len({d.case for d in changed})} of {len(cases())} goldens changed in {FOLDER}")
+
+
+def _show(differences: list[Difference], console: Console) -> None:
+    """All differences by name, the first few as pictures: they mostly say the same."""
+    pictures = 0
+    for difference in differences:
+        print_line(console, f"{difference.case}: {difference.summary}")
+        if difference.picture and pictures < PICTURES:
+            pictures += 1
+            print_line(console, difference.picture)

@@ -1,0 +1,147 @@
+"""Model names -> something that answers: transformers' dense LLaVA, or a `HybridLlava`."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaProcessor
+from transformers.utils import logging as transformers_logging
+
+from bench.errors import UserError
+from bench.profiles import Profile
+from hybrid import HybridConfig, HybridLlava, Keep
+
+ARMS = ("dense", "off", "dymu", "fastv", "hybrid", "random", "lowest", "compact")
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
+    """What an arm reduces; None is transformers as it ships.
+
+    `random`, `lowest` and `compact` are the hybrid with one thing broken, at the same budget.
+    """
+    reduction = profile.reduction
+    merging: dict[str, Any] = {
+        "thresholds": reduction.thresholds,
+        "capacity": reduction.capacity,
+    }
+    pruning: dict[str, Any] = {"keep": keep, "aggregation_layer": reduction.aggregation_layer}
+    match arm:
+        case "dense":
+            return None
+        case "off":
+            return HybridConfig()
+        case "dymu":
+            return HybridConfig(**merging)
+        case "fastv":
+            return HybridConfig(**pruning)
+        case "hybrid":
+            return HybridConfig(**merging, **pruning)
+        case "random":
+            return HybridConfig(**merging, **pruning, rank="random")
+        case "lowest":
+            return HybridConfig(**merging, **pruning, rank="lowest")
+        case "compact":
+            return HybridConfig(**merging, **pruning, rope="compact")
+    raise UserError(f"no arm {arm!r}: choose one of {', '.join(ARMS)}")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded LLaVA and its processor; arms share its weights."""
+
+    llava: LlavaForConditionalGeneration
+    processor: LlavaProcessor
+    weights_hash: str
+
+
+def load_checkpoint(profile: Profile) -> Checkpoint:
+    """Load the profile's model.
+
+    Raises:
+        UserError: if there is no such checkpoint here, it is not a LLaVA, or the device is missing.
+    """
+    model = profile.model
+    if model.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"profile {profile.name} needs a CUDA device, and there is none here")
+    path = model.path
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        kind = AutoConfig.from_pretrained(path).model_type
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot load the checkpoint {path}: {reason}") from error
+    if kind != "llava":
+        raise UserError(
+            f"{path} is a {kind} checkpoint; a LLaVA-1.5 one (model_type llava) is needed"
+        )
+    torch.set_num_threads(model.threads)
+    llava: Any = LlavaForConditionalGeneration.from_pretrained(path, dtype=DTYPES[model.dtype])
+    processor = LlavaProcessor.from_pretrained(path)
+    processor.tokenizer.padding_side = "left"
+    return Checkpoint(llava.to(model.device).eval(), processor, _weights_hash(Path(path), llava))
+
+
+class Answerer:
+    """Turns prompts and images into answers, greedily.
+
+    Args:
+        checkpoint: the weights.
+        config: the reduction, or None for transformers' own model.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: HybridConfig | None) -> None:
+        self.processor: Any = checkpoint.processor
+        self.llava: Any = checkpoint.llava
+        self.hybrid = None if config is None else HybridLlava(checkpoint.llava, config)
+
+    def encode(self, prompts: Sequence[str], images: Sequence[Image]) -> Mapping[str, Tensor]:
+        """input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host."""
+        encoded = self.processor(
+            text=list(prompts), images=list(images), padding=True, return_tensors="pt"
+        )
+        return {k: encoded[k] for k in ("input_ids", "attention_mask", "pixel_values")}
+
+    def answer(
+        self, prompts: Sequence[str], images: Sequence[Image], max_new_tokens: int
+    ) -> list[str]:
+        """One answer a prompt, without the prompt and without special tokens."""
+        batch = self.encode(prompts, images)
+        if self.hybrid is not None:
+            ids = self.hybrid.generate(**batch, max_new_tokens=max_new_tokens)
+        else:
+            pixels = batch["pixel_values"].to(self.llava.dtype)
+            batch = {**batch, "pixel_values": pixels}
+            ids = self.llava.generate(
+                **{name: tensor.to(self.llava.device) for name, tensor in batch.items()},
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+            )
+        new_ids = ids[:, batch["input_ids"].shape[1] :]
+        texts: list[str] = self.processor.batch_decode(new_ids, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+
+def _weights_hash(path: Path, llava: Any) -> str:
+    """sha256 of the weight files of a local folder; the hub's commit for a cached model."""
+    if not path.is_dir():
+        commit = getattr(llava.config, "_commit_hash", None)
+        if commit is None:
+            raise UserError(f"the revision of {path} is unknown: load it from the hub's cache")
+        return f"hub:{commit}"
+    digest = hashlib.sha256()
+    for file in sorted(path.glob("*.safetensors")):
+        digest.update(file.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def resolve_keep(argument: str | None, profile: Profile) -> Keep:
+    """--keep, else FASTV_K, else the profile's."""
+    return Keep.resolve(argument, default=profile.reduction.keep, environ=os.environ)

@@ -1,0 +1,35 @@
+"""Finds the lines that make the host wait for the device, with or without a GPU.
+
+    with detect_syncs() as report:
+        model.generate(inputs)
+    print(report.text())
+
+`detect_syncs` needs no GPU: modes and patched methods see each read, each size that depends on
+values, each blocking copy (`detector`, `modes`, `operators`, `entry_points`, `places`). `cuda` asks
+CUDA itself, `proof` needs no list of ways to wait, `second_opinion` runs on `meta`, `lint` reads
+the source. `scenarios` and `ledger` are what the gate runs and what it allows.
+
+Not seen without a GPU: waits of other threads, inside compiled graphs and custom kernels, in
+`torch.distributed`, and by host code that polls.
+"""
+
+from bench.syncs.detector import SyncError, detect_syncs, forbid_syncs
+from bench.syncs.report import Finding, Report
+from bench.syncs.sites import Site
+from bench.syncs.stages import Label, label_calls, label_stages, prefill_then_decode, stage
+from bench.syncs.watch import unwatched
+
+__all__ = [
+    "Finding",
+    "Label",
+    "Report",
+    "Site",
+    "SyncError",
+    "detect_syncs",
+    "forbid_syncs",
+    "label_calls",
+    "label_stages",
+    "prefill_then_decode",
+    "stage",
+    "unwatched",
+]

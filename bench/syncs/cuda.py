@@ -1,0 +1,141 @@
+"""The GPU tier: CUDA's own word on when the host waited. Not yet confirmed on a GPU.
+
+Two layers that need no rules of ours. Sync debug mode warns at every stream wait that goes through
+PyTorch (https://docs.pytorch.org/docs/stable/generated/torch.cuda.set_sync_debug_mode.html);
+the trace callbacks that PyTorch's CUDA sanitizer uses also see device and event waits. Both miss
+copies from pageable memory that do not wait for a stream, and libraries that call CUDA themselves:
+`bench.syncs.proof` notices those.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+
+from bench.errors import UserError
+from bench.syncs.report import Report
+from bench.syncs.sites import caller, callers
+from bench.syncs.stages import current_stage
+
+SKIPPED = "SKIPPED: GPU tier of the sync check: torch sees no CUDA device"
+_WARNING = "called a synchronizing CUDA operation"
+_PROTOTYPE = "Synchronization debug mode is a prototype feature"
+_WHY = "CUDA reports that the host waits here"
+
+
+def has_gpu(*, require_gpu: bool = False) -> bool:
+    """Whether the GPU tier can run; callers print `SKIPPED` where it cannot.
+
+    Raises:
+        UserError: it has to run (`--require-gpu`) and cannot.
+    """
+    if torch.cuda.is_available():
+        return True
+    if require_gpu:
+        raise UserError(
+            "--require-gpu: torch sees no CUDA device; run this on a machine with one and a CUDA"
+            " build of torch, or leave the flag out"
+        )
+    return False
+
+
+@dataclass
+class _Listener:
+    report: Report
+    with_stack: bool
+    announced: bool = False
+
+    def record(self, operator: str) -> None:
+        self.report.record(
+            operator=operator,
+            why=_WHY,
+            site=caller(),
+            stage=current_stage(),
+            stack=callers() if self.with_stack else (),
+        )
+
+    def on_warning(self) -> None:
+        """Sync debug mode speaks first; the trace callback of the same wait follows."""
+        self.announced = True
+        self.record("stream wait")
+
+    def on_stream_wait(self) -> None:
+        if not self.announced:
+            self.record("stream wait")
+        self.announced = False
+
+
+_listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def detect_cuda_syncs(*, stack: bool = False) -> Iterator[Report]:
+    """Report every wait of this thread that CUDA tells PyTorch about.
+
+    The debug mode is global to the process, so it is set to warn, never to raise, and other
+    threads' warnings are passed on. Mode, filters and hook come back however the block ends.
+
+    Raises:
+        UserError: torch sees no CUDA device.
+    """
+    has_gpu(require_gpu=True)
+    _activate_trace()
+    report = Report()
+    mode = torch.cuda.get_sync_debug_mode()
+    token = _listener.set(_Listener(report, stack))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", message=_WARNING)
+            warnings.filterwarnings("ignore", message=_PROTOTYPE)
+            _hook_warnings()
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                yield report
+            finally:
+                torch.cuda.set_sync_debug_mode(mode)
+    finally:
+        _listener.reset(token)
+
+
+def _hook_warnings() -> None:
+    """Undone by the `catch_warnings` around it."""
+    show = warnings.showwarning
+
+    def showwarning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+        listener = _listener.get()
+        if listener is not None and _WARNING in str(message):
+            listener.on_warning()
+        else:
+            show(message, *args, **kwargs)
+
+    warnings.showwarning = showwarning
+
+
+@cache
+def _activate_trace() -> None:
+    """PyTorch cannot take callbacks back, so they are set once and do nothing outside a block."""
+    from torch.cuda import _gpu_trace
+
+    _gpu_trace.register_callback_for_stream_synchronization(lambda _stream: _on_stream_wait())
+    _gpu_trace.register_callback_for_event_synchronization(lambda _event: _on_wait("event wait"))
+    _gpu_trace.register_callback_for_device_synchronization(lambda: _on_wait("device wait"))
+    torch._C._activate_gpu_trace()
+
+
+def _on_stream_wait() -> None:
+    listener = _listener.get()
+    if listener is not None:
+        listener.on_stream_wait()
+
+
+def _on_wait(operator: str) -> None:
+    listener = _listener.get()
+    if listener is not None:
+        listener.record(operator)

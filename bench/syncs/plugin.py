@@ -1,0 +1,48 @@
+"""pytest: `@pytest.mark.no_sync` fails a test that waits, the fixture `sync_report` lets it look.
+
+    @pytest.mark.no_sync
+    def test_prefill(model, inputs):
+        model.prefill(inputs)
+
+    def test_read_back(model, inputs, sync_report):
+        model.generate(inputs)
+        assert sync_report.count == 1
+
+The marker watches the test function itself, not its fixtures; it takes the arguments of
+`forbid_syncs`, such as `device="cuda"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bench.syncs.detector import SyncError, detect_syncs
+from bench.syncs.report import Report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "no_sync(device='cpu', stack=False): fail if the host waits for the device"
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    marker = pyfuncitem.get_closest_marker("no_sync")
+    if marker is None:
+        yield
+        return
+    with detect_syncs(**marker.kwargs) as report:
+        outcome: Any = yield
+    if report.count and outcome.excinfo is None:
+        outcome.force_exception(SyncError(report))
+
+
+@pytest.fixture
+def sync_report() -> Iterator[Report]:
+    """The waits of the test so far, its other fixtures included if they come later."""
+    with detect_syncs() as report:
+        yield report

@@ -1,0 +1,101 @@
+"""The runs that are watched: one whole answer of the hybrid, or of transformers as it ships."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from bench.syncs.detector import detect_syncs
+from bench.syncs.places import Place
+from bench.syncs.report import Report
+from bench.syncs.stages import Label, label_calls, label_stages, prefill_then_decode
+from bench.syncs.watch import current_watch, unwatched
+from hybrid.model import HybridLlava
+from hybrid.stopping import EndWatch
+
+TRANSFORMERS_STAGES: Mapping[str, Label] = {
+    "forward": prefill_then_decode,
+    "vision_tower": "vision",
+    "multi_modal_projector": "projector",
+    "language_model.layers.*": "layer {index}",
+}
+
+
+@contextmanager
+def hybrid_stages(model: HybridLlava) -> Iterator[None]:
+    """Label what `HybridLlava` does: vision, projector, prefill layer i, decode step t.
+
+    Uploading the inputs is not watched: the promise of no waits starts when they are on the device.
+    """
+    with ExitStack() as undo:
+        undo.enter_context(label_calls(model, "prefill", "prefill"))
+        undo.enter_context(label_calls(model, "decode", _decode_step))
+        # An object that is called, not a method: `label_calls` keeps its attributes in reach.
+        undo.enter_context(label_calls(model, "vision", "vision"))
+        undo.enter_context(label_calls(model.projector, "forward", "projector"))
+        for part in ("_project", "_attend", "_finish"):
+            undo.enter_context(label_calls(model, part, _layer))
+        undo.enter_context(patch.object(model, "place", _unwatched(model.place)))
+        undo.enter_context(patch.object(EndWatch, "__init__", _with_pinned_flags))
+        yield
+
+
+def watch_hybrid(
+    model: HybridLlava,
+    input_ids: Tensor,
+    pixel_values: Tensor,
+    attention_mask: Tensor | None = None,
+    *,
+    max_new_tokens: int,
+    stack: bool = False,
+) -> tuple[Report, Tensor]:
+    """One `HybridLlava.generate` under the CPU tier: the report, and ids [B, S + T]."""
+    with hybrid_stages(model), detect_syncs(device=model.device, stack=stack) as report:
+        ids = model.generate(input_ids, pixel_values, attention_mask, max_new_tokens=max_new_tokens)
+    return report, ids
+
+
+def watch_transformers(
+    model: Any, inputs: Mapping[str, object], *, max_new_tokens: int, stack: bool = False
+) -> tuple[Report, Tensor]:
+    """One greedy `generate` of transformers' LLaVA, whose inputs are on its device already."""
+    with (
+        label_stages(model, TRANSFORMERS_STAGES),
+        detect_syncs(device=model.device, stack=stack) as report,
+    ):
+        ids: Tensor = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
+    return report, ids
+
+
+def _decode_step(call: int, *_args: object, **_kwargs: object) -> str:
+    return f"decode {call + 1}"
+
+
+def _layer(_call: int, index: int, *_args: object, **_kwargs: object) -> str:
+    return f"layer {index}"
+
+
+def _unwatched(function: Callable[..., Any]) -> Callable[..., Any]:
+    def quiet(*args: Any, **kwargs: Any) -> Any:
+        with unwatched():
+            return function(*args, **kwargs)
+
+    return quiet
+
+
+_init = EndWatch.__init__
+
+
+def _with_pinned_flags(self: EndWatch, device: torch.device) -> None:
+    """On CUDA its flags are pinned; without CUDA nothing can be, so say what they stand for."""
+    _init(self, device)
+    watch = current_watch()
+    if watch is not None and watch.places.cpu_plays_device:
+        for value in vars(self).values():
+            if isinstance(value, Tensor):
+                watch.places.put(value, Place.PINNED)

@@ -1,0 +1,114 @@
+"""What is timed: one greedy answer of a fixed number of tokens, by each arm, to the same prompts.
+
+Every arm marks `prefill` (inputs on the host until the first token's logits), `decode` (seconds a
+token behind it) and `answer` (all of it, read back to the host).
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+from transformers import StoppingCriteria
+
+from bench.models import Answerer
+from bench.timing.host import measure_host_ceiling
+from bench.timing.interleave import Arm, Stopwatch
+from bench.timing.roofline import H100_BF16, Ceiling, Floor, LlavaShape, answer_floors
+from hybrid import HybridLlava
+
+
+def answer_arm(
+    answerer: Answerer, prompts: Sequence[str], images: Sequence[Image], new_tokens: int
+) -> Arm:
+    """Time `answerer` on one batch; nothing ends before `new_tokens` (at least 2) are there."""
+    batch = answerer.encode(prompts, images)
+    if answerer.hybrid is not None:
+        return _hybrid_arm(answerer.hybrid, batch, new_tokens)
+    return _dense_arm(answerer.llava, batch, new_tokens)
+
+
+def ceiling_of(device: torch.device, threads: int) -> Ceiling | None:
+    """What the device does at best: measured on a CPU, from data sheets on a GPU, or unknown."""
+    if device.type == "cpu":
+        return measure_host_ceiling(threads=threads)
+    return H100_BF16 if "H100" in torch.cuda.get_device_name(device) else None
+
+
+def floors_of(
+    answerer: Answerer,
+    prompts: Sequence[str],
+    images: Sequence[Image],
+    new_tokens: int,
+    ceiling: Ceiling,
+) -> dict[str, Floor]:
+    """The least time each stage of `answer_arm` could take, from the tokens that it works on."""
+    config = answerer.llava.config
+    shape = LlavaShape.from_config(config, element_bytes=answerer.llava.dtype.itemsize)
+    length = answerer.encode(prompts, images)["input_ids"].shape[1]
+    blocks, layers = shape.vision_layers, [length] * shape.text_layers
+    hybrid = answerer.hybrid
+    if hybrid is not None:
+        blocks = len(hybrid.vision.blocks)
+        text = length - shape.image_tokens
+        long = hybrid.config.aggregation_layer + 1
+        short = text + (hybrid.budget if hybrid.config.prune == "drop" else hybrid.vision.capacity)
+        layers = [text + hybrid.vision.capacity] * long + [short] * (shape.text_layers - long)
+    return answer_floors(
+        shape,
+        ceiling,
+        tower=[shape.image_tokens + 1] * blocks,
+        layers=layers,
+        batch=len(prompts),
+        new_tokens=new_tokens,
+    )
+
+
+def _hybrid_arm(model: HybridLlava, batch: Mapping[str, Tensor], new_tokens: int) -> Arm:
+    def arm(watch: Stopwatch) -> None:
+        with watch("answer"):
+            with watch("prefill"):
+                state = model.prefill(model.place(**batch), new_tokens)
+                model.select(state)
+            with watch("decode", per=new_tokens - 1):
+                for _ in range(new_tokens - 1):
+                    model.decode(state)
+                    model.select(state)
+            state.ids.to("cpu")
+
+    return arm
+
+
+class _FirstToken(StoppingCriteria):
+    """Called by transformers behind each token: closes `prefill` and opens `decode`."""
+
+    def __init__(self, stages: ExitStack, watch: Stopwatch, new_tokens: int) -> None:
+        self.stages, self.watch, self.new_tokens = stages, watch, new_tokens
+        self.seen = False
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        if not self.seen:
+            self.seen = True
+            self.stages.close()
+            self.stages.enter_context(self.watch("decode", per=self.new_tokens - 1))
+        return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
+
+
+def _dense_arm(llava: Any, batch: Mapping[str, Tensor], new_tokens: int) -> Arm:
+    def arm(watch: Stopwatch) -> None:
+        with watch("answer"), ExitStack() as stages:
+            stages.enter_context(watch("prefill"))
+            on_device = {name: tensor.to(llava.device) for name, tensor in batch.items()}
+            on_device["pixel_values"] = on_device["pixel_values"].to(llava.dtype)
+            ids = llava.generate(
+                **on_device,
+                min_new_tokens=new_tokens,
+                max_new_tokens=new_tokens,
+                do_sample=False,
+                stopping_criteria=[_FirstToken(stages, watch, new_tokens)],
+            )
+            ids.to("cpu")
+
+    return arm

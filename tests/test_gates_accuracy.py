@@ -1,0 +1,133 @@
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import UserError
+from bench.gates.accuracy import accuracy_gate, floor_on
+from bench.verdict import Outcome, Verdict
+
+RECORDED = Path(__file__).parents[1] / "../shared/data/recorded-runs"
+
+
+def runs(*, lost: int, gained: int, n: int, right: int) -> tuple[dict[int, bool], dict[int, bool]]:
+    """Hits now and before: `right` of n were right before."""
+    before = {question: question < right for question in range(n)}
+    now = before | dict.fromkeys(range(lost), False)
+    return now | dict.fromkeys(range(right, right + gained), True), before
+
+
+def gate(
+    now: Mapping[int, Any], before: Mapping[int, Any], *, margin: float = 0.03, floor: float = 0.1
+) -> tuple[Verdict, Verdict]:
+    paired, absolute = accuracy_gate(
+        hits=now, reference_hits=before, margin=margin, floor=floor, reproduce="nox -s accuracy"
+    )
+    return paired, absolute
+
+
+@pytest.mark.parametrize("n", [100, 480, 1164])
+def test_a_run_against_itself_passes(n: int) -> None:
+    paired, _ = gate(*runs(lost=0, gained=0, n=n, right=n // 2))
+    assert paired.outcome is Outcome.PASS
+    assert paired.numbers["mcnemar_p"] == 1
+
+
+def test_ten_agreeing_questions_prove_nothing_about_three_points() -> None:
+    paired, _ = gate(*runs(lost=0, gained=0, n=10, right=5))
+    assert paired.outcome is Outcome.UNSURE
+    assert "more questions" in paired.reason
+
+
+@pytest.mark.parametrize(
+    ("margin", "outcome"),
+    [
+        (0.01, Outcome.FAIL),
+        (0.03, Outcome.FAIL),
+        (0.05, Outcome.FAIL),
+        (0.054, Outcome.FAIL),
+        (0.06, Outcome.UNSURE),
+        (0.09, Outcome.UNSURE),
+        (0.10, Outcome.PASS),
+    ],
+)
+def test_the_recorded_pair_fails_at_every_margin_up_to_five_points(
+    margin: float, outcome: Outcome
+) -> None:
+    paired, _ = gate(*runs(lost=125, gained=41, n=1164, right=731), margin=margin)
+    assert paired.outcome is outcome
+    assert (paired.numbers["lost"], paired.numbers["gained"]) == (125, 41)
+    assert paired.numbers["value"] == pytest.approx(-84 / 1164)
+    assert paired.numbers["mcnemar_p"] == pytest.approx(2.25e-11, rel=0.01)
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded runs are not beside the repository")
+def test_the_recorded_files_give_these_counts() -> None:
+    tasks = pytest.importorskip("bench.tasks")
+    name = "MMBench_DEV_EN.xlsx"
+    dense = tasks.score_file(RECORDED / "dense" / f"llava_v1.5_7b_{name}")
+    hybrid = tasks.score_file(RECORDED / "hybrid" / f"llava_v1.5_7b_hybrid_{name}")
+    paired, absolute = gate(hybrid.hits, dense.hits, margin=0.05, floor=0.553)
+    assert (paired.numbers["lost"], paired.numbers["gained"]) == (125, 41)
+    assert paired.outcome is Outcome.FAIL
+    assert absolute.outcome is Outcome.PASS
+    assert absolute.numbers["value"] == 0.5558419243986255
+
+
+def test_better_than_the_reference_passes_however_much_changed() -> None:
+    paired, _ = gate(*runs(lost=20, gained=60, n=480, right=300))
+    assert paired.outcome is Outcome.PASS
+    assert paired.numbers["low"] > 0  # type: ignore[operator]
+
+
+def test_swapping_the_runs_turns_a_loss_into_a_gain() -> None:
+    now, before = runs(lost=60, gained=20, n=480, right=300)
+    assert gate(now, before)[0].outcome is Outcome.FAIL
+    assert gate(before, now)[0].outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("right", "outcome"), [(55, Outcome.FAIL), (56, Outcome.PASS), (57, Outcome.PASS)]
+)
+def test_the_floor_is_compared_with_the_accuracy_itself(right: int, outcome: Outcome) -> None:
+    _, absolute = gate(*runs(lost=0, gained=0, n=100, right=right), floor=0.56)
+    assert absolute.outcome is outcome
+    assert absolute.numbers["low"] < 0.56 < absolute.numbers["high"]  # type: ignore[operator]
+
+
+def test_the_floor_of_a_subset_is_the_recorded_score_on_it() -> None:
+    recorded = {1: True, 2: False, 3: True, 4: False, 5: True}
+    assert floor_on(recorded, [1, 2, 3]) == pytest.approx(2 / 3)
+    with pytest.raises(UserError, match="lacks question 9"):
+        floor_on(recorded, [1, 9])
+    with pytest.raises(UserError, match="no questions"):
+        floor_on(recorded, [])
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "message"),
+    [
+        ({}, {1: True}, "run holds no questions"),
+        ({1: True}, {}, "reference holds no questions"),
+        ({1: True}, {1: True, 2: False}, "the run lacks question 2"),
+        ({1: True, 7: True}, {1: True}, "the reference lacks question 7"),
+        ({1: math.nan}, {1: True}, "question 1 of the run: hit is nan"),
+        ({1: True}, {1: None}, "question 1 of the reference: hit is None"),
+        ({1: 0.5}, {1: True}, "hit is 0.5"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_an_error(
+    now: Mapping[int, Any], before: Mapping[int, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        gate(now, before)
+
+
+@pytest.mark.parametrize("setting", ["margin", "floor"])
+@pytest.mark.parametrize("value", [math.nan, -0.1, 3.0])
+def test_settings_that_are_no_share_are_an_error(setting: str, value: float) -> None:
+    now, before = runs(lost=0, gained=0, n=100, right=50)
+    with pytest.raises(UserError, match=f"accuracy {setting} is"):
+        gate(now, before, **{setting: value})

@@ -1,0 +1,124 @@
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from bench.errors import UserError
+from bench.gates.captions import (
+    FEWEST_IMAGES,
+    bootstrap_interval,
+    bootstrap_means,
+    caption_gate,
+)
+from bench.verdict import Outcome, Verdict
+
+
+def gate(
+    now: dict[int, float], before: dict[int, float], *, margin: float = 0.05, floor: float = 0.5
+) -> tuple[Verdict, Verdict]:
+    paired, absolute = caption_gate(
+        per_image_cider=now,
+        reference_per_image=before,
+        margin=margin,
+        floor=floor,
+        reproduce="nox -s accuracy",
+    )
+    return paired, absolute
+
+
+def scores(n: int, seed: int = 0) -> dict[int, float]:
+    return dict(enumerate(np.random.default_rng(seed).gamma(2, 0.6, n).tolist()))
+
+
+def less(run: dict[int, float], loss: float) -> dict[int, float]:
+    return {image: max(0.0, score - loss) for image, score in run.items()}
+
+
+def test_a_run_against_itself_passes() -> None:
+    paired, absolute = gate(scores(200), scores(200))
+    assert paired.outcome is Outcome.PASS
+    assert paired.numbers["value"] == 0
+    assert absolute.outcome is Outcome.PASS
+
+
+def test_a_loss_beyond_the_margin_fails_and_a_gain_passes() -> None:
+    assert gate(less(scores(200), 0.1), scores(200))[0].outcome is Outcome.FAIL
+    assert gate(scores(200), less(scores(200), 0.1))[0].outcome is Outcome.PASS
+
+
+def test_unrelated_captions_of_few_images_are_unsure() -> None:
+    paired, _ = gate(scores(100, seed=1), scores(100, seed=2))
+    assert paired.outcome is Outcome.UNSURE
+    assert "more images" in paired.reason
+
+
+def test_a_handful_of_images_decides_nothing() -> None:
+    few = FEWEST_IMAGES - 1
+    same, _ = gate(scores(few), scores(few))
+    worse, _ = gate(less(scores(few), 0.5), scores(few))
+    assert same.outcome is worse.outcome is Outcome.UNSURE
+    assert f"evaluate {FEWEST_IMAGES} or more" in same.reason
+
+
+def test_the_same_scores_give_the_same_interval() -> None:
+    first, _ = gate(less(scores(80), 0.01), scores(80, seed=3))
+    second, _ = gate(less(scores(80), 0.01), scores(80, seed=3))
+    assert first == second
+
+
+def test_resampled_means_have_the_spread_of_a_mean() -> None:
+    values = np.random.default_rng(5).normal(3.0, 2.0, 400)
+    means = bootstrap_means(values)
+    assert means.shape == (10_000,)
+    assert means.mean() == pytest.approx(values.mean(), abs=0.01)
+    assert means.std() == pytest.approx(values.std() / 20, rel=0.03)
+
+
+def test_the_interval_agrees_with_scipy() -> None:
+    values = np.random.default_rng(8).gamma(0.5, 1.0, 40)  # skewed, so that correcting matters
+    result = bootstrap(
+        (values,), np.mean, confidence_level=0.9, n_resamples=20_000, method="BCa", rng=1
+    )
+    expected = result.confidence_interval
+    assert bootstrap_interval(values, 0.95) == pytest.approx(
+        (expected.low, expected.high), abs=0.01
+    )
+
+
+def test_a_loss_of_exactly_the_margin_passes_about_one_time_in_twenty() -> None:
+    generator = np.random.default_rng(11)
+    before = 3 + generator.gamma(2, 0.6, 60)
+    passed = failed = 0
+    for _ in range(400):
+        # Most captions keep their score, some lose a lot, and the mean change is -0.1.
+        change = np.where(generator.random(60) < 0.3, generator.normal(-1 / 3, 0.6, 60), 0.0)
+        now = dict(enumerate((before + change).tolist()))
+        paired, _ = gate(now, dict(enumerate(before.tolist())), margin=0.1)
+        passed += paired.outcome is Outcome.PASS
+        failed += paired.outcome is Outcome.FAIL
+    # Over 8,000 repeats 7.0% passed and 5.5% failed (200 images: 5.6% and 5.4%).
+    assert 0.03 < passed / 400 < 0.11
+    assert 0.02 < failed / 400 < 0.09
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "message"),
+    [
+        ({}, {1: 1.0}, "run holds no images"),
+        ({1: 1.0}, {1: 1.0, 2: 1.0}, "run lacks image 2"),
+        ({1: math.nan}, {1: 1.0}, "image 1 of the run: CIDEr is nan"),
+        ({1: 1.0}, {1: -0.5}, "image 1 of the reference: CIDEr is -0.5"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_an_error(
+    now: dict[int, float], before: dict[int, float], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        gate(now, before)
+
+
+@pytest.mark.parametrize(("margin", "floor"), [(math.nan, 1.0), (0.0, 1.0), (0.1, math.nan)])
+def test_settings_that_mean_nothing_are_an_error(margin: float, floor: float) -> None:
+    with pytest.raises(UserError, match=r"caption (margin|floor) is"):
+        gate(scores(60), scores(60), margin=margin, floor=floor)

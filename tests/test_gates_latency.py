@@ -1,0 +1,267 @@
+"""Latency verdicts: what they refuse, and how often they are wrong on series of known truth."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+import bench.gates.latency as latency
+from bench.errors import UserError
+from bench.gates.latency import confidence_of_look, latency_gate, measure_until_decided
+from bench.timing.clock import HostClock
+from bench.timing.interleave import Arm, Stopwatch
+from bench.timing.samples import Block, Samples
+from bench.verdict import Outcome, exit_code
+
+
+def samples(hybrid: float, *, blocks: int = 40, dense: float = 1.0) -> Samples:
+    generator = np.random.default_rng(1)
+
+    def call(level: float) -> dict[str, float]:
+        return {"prefill": level * float(generator.lognormal(0, 0.02))}
+
+    return Samples(
+        setup={},
+        blocks=[
+            {"dense": (call(dense), call(dense)), "hybrid": (call(hybrid), call(hybrid))}
+            for _ in range(blocks)
+        ],
+    )
+
+
+def outcome(taken: Samples, bound: float) -> Outcome:
+    (verdict,) = latency_gate(taken, {"hybrid": {"prefill": bound}}, reproduce="nox -s latency")
+    return verdict.outcome
+
+
+def test_the_ratio_is_the_arm_over_dense_so_slower_is_above_one() -> None:
+    (verdict,) = latency_gate(
+        samples(hybrid=2.0), {"hybrid": {"prefill": 1.0}}, reproduce="nox -s latency"
+    )
+    assert verdict.gate == "latency/hybrid/prefill"
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.numbers["value"] == pytest.approx(2.0, rel=0.02)
+    assert verdict.numbers["p50_ms"] == pytest.approx(2000, rel=0.02)
+    assert verdict.numbers["reference_p50_ms"] == pytest.approx(1000, rel=0.02)
+    assert "times as long as dense" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("hybrid", "bound", "expected"),
+    [
+        (0.5, 1.0, Outcome.PASS),
+        (0.5, 0.6, Outcome.PASS),
+        (0.5, 0.4, Outcome.FAIL),
+        (1.0, 1.1, Outcome.PASS),
+        (1.0, 1.0, Outcome.UNSURE),
+        (1.2, 1.1, Outcome.FAIL),
+    ],
+)
+def test_the_whole_interval_must_lie_on_one_side_of_the_bound(
+    hybrid: float, bound: float, expected: Outcome
+) -> None:
+    assert outcome(samples(hybrid), bound) is expected
+
+
+@pytest.mark.parametrize("hybrid", [0.1, 10.0])
+def test_a_few_blocks_decide_nothing(hybrid: float) -> None:
+    assert outcome(samples(hybrid, blocks=5), 1.0) is Outcome.UNSURE
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ({}, "no latency bounds"),
+        ({"hybrid": {}}, "no latency bounds"),
+        ({"fastv": {"prefill": 1.0}}, "arm 'fastv' was not measured: arms are dense, hybrid"),
+        ({"hybrid": {"decode": 1.0}}, "stage 'decode': 'decode' was not measured"),
+        ({"hybrid": {"prefill": math.nan}}, "bound of hybrid prefill is nan"),
+        ({"hybrid": {"prefill": 0.0}}, "bound of hybrid prefill is 0.0"),
+        ({"dense": {"prefill": 1.0}}, "'dense' on itself"),
+    ],
+)
+def test_bounds_that_cannot_be_checked_are_an_error(
+    bounds: Mapping[str, Mapping[str, float]], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        latency_gate(samples(0.5), bounds, reproduce="nox")
+
+
+def test_missing_or_broken_measurements_are_an_error() -> None:
+    bounds = {"hybrid": {"prefill": 1.0}}
+    with pytest.raises(UserError, match="not measured: arms are none"):
+        latency_gate(Samples(setup={}, blocks=[]), bounds, reproduce="nox")
+    broken: Block = {
+        "dense": ({"prefill": 1.0}, {"prefill": 1.0}),
+        "hybrid": ({"prefill": 1.0}, {"prefill": math.nan}),
+    }
+    with pytest.raises(UserError, match="nan seconds is no duration"):
+        latency_gate(Samples(setup={}, blocks=[broken] * 20), bounds, reproduce="nox")
+    without_dense: Block = {"hybrid": broken["hybrid"]}
+    with pytest.raises(UserError, match="arm 'dense' was not measured"):
+        latency_gate(Samples(setup={}, blocks=[without_dense]), bounds, reproduce="nox")
+
+
+def test_all_looks_together_spend_no_more_than_the_stated_error() -> None:
+    spent = sum(1 - confidence_of_look(look) for look in range(1, 10_000))
+    assert spent < 1 - latency.CONFIDENCE
+
+
+class NoisyMachine:
+    """A clock whose arms take `levels` times as long, on a machine that drifts and stalls."""
+
+    name = "simulated"
+
+    def __init__(self, levels: Mapping[str, float], seed: int) -> None:
+        self.now = 0.0
+        self.generator = np.random.default_rng(seed)
+        self.arms: dict[str, Arm] = {name: self._arm(level) for name, level in levels.items()}
+
+    def wait(self) -> None:
+        pass
+
+    def mark(self) -> float:
+        return self.now
+
+    def seconds(self, start: float, end: float) -> float:
+        return end - start
+
+    def _arm(self, level: float) -> Arm:
+        def run(watch: Stopwatch) -> None:
+            drift = 1 + 0.2 * math.sin(self.now / 40)  # a 20% swing every four minutes
+            stall = 1.8 if self.generator.random() < 0.05 else 1.0
+            with watch("prefill"):
+                self.now += 0.1 * level * drift * stall * float(self.generator.lognormal(0, 0.05))
+
+        return run
+
+
+def simulated_verdicts(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, bound: float, repeats: int
+) -> Counter[Outcome]:
+    outcomes: Counter[Outcome] = Counter()
+    for seed in range(repeats):
+        machine = NoisyMachine({"dense": 1.0, "hybrid": ratio}, seed)
+        monkeypatch.setattr("time.monotonic", lambda machine=machine: machine.now)
+        _, (verdict,) = measure_until_decided(
+            machine.arms,
+            {"hybrid": {"prefill": bound}},
+            budget_s=60,
+            clock=machine,
+            threads=torch.get_num_threads(),
+            reproduce="nox -s latency",
+        )
+        outcomes[verdict.outcome] += 1
+    return outcomes
+
+
+@pytest.fixture
+def quick_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated arms leave no garbage; collecting it is most of the time of a simulation."""
+    monkeypatch.setattr("gc.collect", lambda: 0)
+
+
+@pytest.mark.usefixtures("quick_collection")
+@pytest.mark.parametrize(
+    ("ratio", "bound", "certain", "never"),
+    [
+        (1.00, 1.05, Outcome.PASS, Outcome.FAIL),
+        (1.10, 1.05, Outcome.FAIL, Outcome.PASS),
+        (1.10, 1.00, Outcome.FAIL, Outcome.PASS),
+        (0.90, 1.00, Outcome.PASS, Outcome.FAIL),
+    ],
+)
+def test_a_ratio_clear_of_its_bound_is_found_on_a_noisy_machine(
+    monkeypatch: pytest.MonkeyPatch, ratio: float, bound: float, certain: Outcome, never: Outcome
+) -> None:
+    outcomes = simulated_verdicts(monkeypatch, ratio, bound, repeats=60)
+    assert outcomes[certain] >= 57
+    assert outcomes[never] == 0
+
+
+@pytest.mark.usefixtures("quick_collection")
+def test_arms_that_are_equal_are_rarely_told_apart_however_often_one_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcomes = simulated_verdicts(monkeypatch, 1.0, 1.0, repeats=300)
+    # Stated: at most 0.5% each way, 1.5 of 300.
+    assert outcomes[Outcome.FAIL] <= 4
+    assert outcomes[Outcome.PASS] <= 4
+    assert outcomes[Outcome.UNSURE] >= 292
+
+
+def multiplying(times: int) -> Arm:
+    left = torch.rand(128, 128)
+
+    def arm(watch: Stopwatch) -> None:
+        with watch("prefill"):
+            for _ in range(times):
+                left @ left
+
+    return arm
+
+
+@pytest.mark.parametrize(
+    ("dense", "hybrid", "expected"), [(10, 20, Outcome.FAIL), (20, 10, Outcome.PASS)]
+)
+def test_real_work_on_this_machine_is_judged_the_right_way_round(
+    dense: int, hybrid: int, expected: Outcome
+) -> None:
+    told: list[tuple[float, int]] = []
+    taken, verdicts = measure_until_decided(
+        {"dense": multiplying(dense), "hybrid": multiplying(hybrid)},
+        {"hybrid": {"prefill": 1.0}},
+        budget_s=10,
+        clock=HostClock(),
+        threads=1,
+        reproduce="nox -s latency",
+        progress=lambda spent, blocks: told.append((spent, blocks)),
+    )
+    assert [verdict.outcome for verdict in verdicts] == [expected]
+    assert exit_code(verdicts) == (1 if expected is Outcome.FAIL else 0)
+    assert [blocks for _, blocks in told] == list(range(1, len(taken.blocks) + 1))
+    assert 0 < told[0][0] <= told[-1][0] <= 1
+
+
+def test_a_spent_budget_leaves_the_verdict_unsure() -> None:
+    taken, verdicts = measure_until_decided(
+        {"dense": multiplying(1), "hybrid": multiplying(1)},
+        {"hybrid": {"prefill": 1.0}},
+        budget_s=1e-6,
+        clock=HostClock(),
+        threads=1,
+        reproduce="nox -s latency",
+    )
+    assert len(taken.blocks) == 1
+    assert exit_code(verdicts) == 3
+    assert verdicts[0].numbers["high"] == math.inf
+
+
+def never_called(watch: Stopwatch) -> None:
+    raise AssertionError("nothing may be timed for a question that cannot be answered")
+
+
+@pytest.mark.parametrize(
+    ("arms", "budget", "message"),
+    [
+        (["dense"], 1.0, "arm 'hybrid' was not measured"),
+        (["hybrid"], 1.0, "arm 'dense' was not measured"),
+        (["dense", "hybrid"], 0.0, "budget is 0.0"),
+        (["dense", "hybrid"], math.nan, "budget is nan"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused_before_timing(
+    arms: Sequence[str], budget: float, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        measure_until_decided(
+            dict.fromkeys(arms, never_called),
+            {"hybrid": {"prefill": 1.0}},
+            budget_s=budget,
+            clock=HostClock(),
+            threads=1,
+            reproduce="nox",
+        )

@@ -1,0 +1,154 @@
+import io
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.errors import UserError
+from bench.report import markdown, print_timings, print_verdicts, timings, write_report
+from bench.timing.roofline import Floor, Wall
+from bench.timing.samples import Block, Samples
+from bench.verdict import Outcome, Verdict
+
+GOOD = Verdict(
+    gate="accuracy/floor",
+    outcome=Outcome.PASS,
+    reason="above the floor",
+    reproduce="nox -s accuracy",
+    numbers={"value": 0.87, "low": 0.83, "high": 0.9, "must_be": ">=", "bound": 0.82},
+)
+BAD = Verdict(
+    gate="latency/hybrid/prefill",
+    outcome=Outcome.FAIL,
+    reason="slower than [dense] | by `far`",
+    reproduce="nox -s latency -- --keep 36",
+    numbers={"value": 1.31, "low": 1.2, "high": 1.4, "must_be": "<=", "bound": 1.0},
+)
+DOUBT = Verdict(
+    gate="latency/off/prefill",
+    outcome=Outcome.UNSURE,
+    reason="give it more time",
+    reproduce="nox -s latency -- --keep 36",
+    numbers={"value": 1.0, "low": 0.0, "high": math.inf, "must_be": "<=", "bound": 1.1},
+)
+BARE = Verdict(gate="syncs", outcome=Outcome.PASS, reason="none", reproduce="nox -s sync")
+
+
+def call(seconds: float) -> dict[str, float]:
+    return {"prefill": seconds, "answer": 2 * seconds}
+
+
+BLOCK: Block = {"dense": (call(0.04), call(0.04)), "hybrid": (call(0.01), call(0.01))}
+SAMPLES = Samples(setup={}, blocks=[BLOCK] * 5)
+FLOORS = {"dense": {"prefill": Floor(seconds=0.02, wall=Wall.COMPUTE)}}
+
+
+def printed(*, terminal: bool, width: int = 80) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=terminal, width=width)
+    print_verdicts([GOOD, BAD, DOUBT, BARE], title="gates", console=console)
+    print_timings(timings(SAMPLES, FLOORS, case="b1"), title="times", console=console)
+    return stream.getvalue()
+
+
+def test_a_pipe_gets_plain_lines_that_are_never_wrapped() -> None:
+    lines = printed(terminal=False, width=40).splitlines()
+    assert lines[0] == "gates"
+    assert lines[1].split() == ["gate", "verdict", "value", "interval", "bound", "why"]
+    assert lines[2].split(maxsplit=7) == [
+        "accuracy/floor", "PASS", "0.8700", "[0.8300,", "0.9000]", ">=", "0.8200",
+        "above the floor",
+    ]  # fmt: skip
+    assert lines[3].endswith("slower than [dense] | by `far`")
+    assert "[0.0000, inf]" in lines[4]
+    assert lines[5].split() == ["syncs", "PASS", "none"]
+    assert "\x1b" not in "".join(lines)
+
+
+def test_a_terminal_gets_a_table_that_fits_it() -> None:
+    text = printed(terminal=True, width=100)
+    assert "│" in text
+    assert "\x1b[" in text
+    assert "[dense]" in text  # not taken for markup
+    assert all(len(re.sub("\x1b.*?m", "", line)) <= 100 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_only_what_did_not_pass_is_reproduced_and_each_command_once(terminal: bool) -> None:
+    text = printed(terminal=terminal)
+    assert text.count("reproduce: ") == 1
+    assert "reproduce: nox -s latency -- --keep 36" in text
+
+
+def test_a_time_stands_beside_its_floor() -> None:
+    line = next(
+        x for x in printed(terminal=False).splitlines() if x.startswith("b1    dense   prefill")
+    )
+    assert line.split(maxsplit=8) == [
+        "b1", "dense", "prefill", "40", "ms", "40", "ms", "10", "2.0x the compute floor, 20 ms"
+    ]  # fmt: skip
+
+
+def test_the_markdown_says_the_verdict_first_and_how_to_reproduce_it_last() -> None:
+    text = markdown([GOOD, BAD, DOUBT], title="latency", timed=timings(SAMPLES, FLOORS))
+    lines = text.splitlines()
+    assert lines[0] == "## latency: FAIL"
+    assert lines[2].startswith("- **FAIL** latency/hybrid/prefill: slower")
+    assert lines[3].startswith("- **UNSURE** latency/off/prefill")
+    assert lines[-4:] == ["```bash", "nox -s accuracy", "nox -s latency -- --keep 36", "```"]
+
+
+def test_what_a_reason_says_does_not_break_the_markdown_table() -> None:
+    (row,) = [line for line in markdown([BAD], title="t").splitlines() if line.startswith("| lat")]
+    assert row.replace("\\|", "").count("|") == 7
+    assert r"\[dense\] \| by \`far\`" in row
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "overall"),
+    [([GOOD], "PASS"), ([GOOD, DOUBT], "UNSURE"), ([DOUBT, BAD], "FAIL")],
+)
+def test_the_headline_is_what_the_exit_code_says(verdicts: list[Verdict], overall: str) -> None:
+    assert markdown(verdicts, title="t").startswith(f"## t: {overall}\n")
+
+
+def test_a_report_is_written_beside_the_run_and_to_the_job_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("from an earlier step\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    write_report(tmp_path / "run", [GOOD, DOUBT], title="latency")
+    written = (tmp_path / "run" / "latency-report.md").read_text()
+    assert written.startswith("## latency: UNSURE")
+    assert summary.read_text() == "from an earlier step\n" + written + "\n"
+    first, second = json.loads((tmp_path / "run" / "latency-verdicts.json").read_text())
+    assert (first["gate"], first["outcome"]) == ("accuracy/floor", "PASS")
+    assert first["numbers"]["value"] == 0.87
+    assert second["numbers"]["high"] is None  # JSON has no infinity
+
+
+def test_without_a_job_summary_only_the_folder_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    write_report(tmp_path, [GOOD], title="accuracy")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["accuracy-report.md", "accuracy-verdicts.json"]
+
+
+def test_a_job_summary_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    with pytest.raises(UserError, match="GITHUB_STEP_SUMMARY"):
+        write_report(tmp_path / "run", [GOOD], title="accuracy")
+
+
+def test_no_verdicts_make_no_report(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no gate was measured"):
+        write_report(tmp_path, [], title="accuracy")
+    assert list(tmp_path.iterdir()) == []
