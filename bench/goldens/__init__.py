@@ -1,0 +1,1 @@
+"""Recorded positions, owners and pruning masks: made from integers, compared to the last digit."""

@@ -1,0 +1,111 @@
+"""The golden cases: a model, a batch, a config, and the record of where each patch went."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.goldens.integers import IMAGES, integer_llava, prompt
+from bench.goldens.record import Record, fingerprint, record
+from bench.models import load_checkpoint
+from bench.profiles import load_profile
+from bench.tasks import load_task
+from hybrid import HybridConfig, HybridLlava
+from hybrid.inputs import Inputs
+
+# Chosen so that the integer model merges much, but not all, of each image.
+THRESHOLDS = (0.96, 0.94, 0.92, 1.0)
+DECODE_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden file: `run` makes it anew; `inputs` says in words what goes in."""
+
+    inputs: str
+    run: Callable[[], "Made"]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a case gives: one record a sample, and the hash of what went in."""
+
+    records: list[Record]
+    fingerprint: str
+
+
+@cache
+def _integer_llava() -> Any:
+    return integer_llava()
+
+
+def _made(model: HybridLlava, inputs: Inputs) -> Made:
+    return Made(record(model, inputs, DECODE_STEPS), fingerprint(model, inputs))
+
+
+def _left_padded(prompts: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """input_ids and attention_mask, [B, S]."""
+    flipped = [p.flip(0) for p in prompts]
+    ids = torch.nn.utils.rnn.pad_sequence(flipped, batch_first=True, padding_value=0).flip(1)
+    return ids, (ids != 0).long()
+
+
+def _on_integers(images: tuple[str, ...], config: HybridConfig) -> Case:
+    def run() -> Made:
+        model = HybridLlava(_integer_llava(), config)
+        prompts = [prompt(5 + 2 * i, 9 - 3 * i) for i in range(len(images))]
+        input_ids, attention_mask = _left_padded(prompts)
+        pixels = torch.stack([IMAGES[name]() for name in images])
+        return _made(model, model.place(input_ids, pixels, attention_mask))
+
+    return Case(f"integer model, 24 x 24, images {', '.join(images)}; {config}", run)
+
+
+def _on_fixture(config: HybridConfig, samples: int) -> Case:
+    def run() -> Made:
+        profile = load_profile("tiny")
+        checkpoint = load_checkpoint(profile)
+        model = HybridLlava(checkpoint.llava, config)
+        chosen = load_task(profile.data.mmbench).samples[:samples]
+        processor: Any = checkpoint.processor
+        batch = processor(
+            text=[s.prompt for s in chosen],
+            images=[s.image() for s in chosen],
+            padding=True,
+            return_tensors="pt",
+        )
+        inputs = model.place(batch["input_ids"], batch["pixel_values"], batch["attention_mask"])
+        return _made(model, inputs)
+
+    return Case(f"tiny fixture, 12 x 12, its first {samples} questions; {config}", run)
+
+
+def cases() -> Mapping[str, Case]:
+    """Name of the golden file, without `.txt` -> case."""
+    unpruned = HybridConfig(thresholds=THRESHOLDS, aggregation_layer=1)
+    keep_36 = replace(unpruned, keep="36")
+    tiny = load_profile("tiny").reduction
+    fixture = HybridConfig(
+        keep="18",
+        thresholds=tiny.thresholds,
+        aggregation_layer=tiny.aggregation_layer,
+        capacity=tiny.capacity,
+    )
+    one = HybridConfig(keep="1", aggregation_layer=0)
+    mixed = ("noise", "gradient", "checkerboard")
+    return {
+        "uniform-keep-36": _on_integers(("uniform",), keep_36),
+        "checkerboard-keep-36": _on_integers(("checkerboard",), keep_36),
+        "gradient-keep-72": _on_integers(("gradient",), replace(unpruned, keep="72")),
+        "noise-keep-36": _on_integers(("noise",), keep_36),
+        "noise-share-0.7": _on_integers(("noise",), replace(unpruned, keep="0.7")),
+        "noise-keep-none": _on_integers(("noise",), unpruned),
+        "noise-unmerged-keep-1": _on_integers(("noise",), one),
+        "noise-mask-keep-36": _on_integers(("noise",), replace(keep_36, prune="mask")),
+        "noise-capacity-96": _on_integers(("noise",), replace(keep_36, capacity=96)),
+        "batch-share-0.5": _on_integers(mixed, replace(unpruned, keep="0.5")),
+        "fixture-keep-18": _on_fixture(fixture, 2),
+    }

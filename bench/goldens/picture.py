@@ -1,0 +1,47 @@
+"""A golden's difference as a picture: the patch grid, with a mark where a patch went wrong."""
+
+from collections.abc import Iterator
+from math import isqrt
+
+from bench.goldens.record import PRUNED, Record
+
+LISTED = 6  # patches that are also spelled out below the picture
+
+
+def describe(golden: Record, now: Record) -> Iterator[tuple[str, str]]:
+    """One (summary, picture) for each grid or row that differs."""
+    for name in dict.fromkeys([*golden.grids, *now.grids]):  # in their own order
+        yield from _grid(name, golden.grids.get(name, []), now.grids.get(name, []))
+    for name in dict.fromkeys([*golden.rows, *now.rows]):
+        before, after = golden.rows.get(name, []), now.rows.get(name, [])
+        if before != after:
+            lines = f"  golden: {_numbers(before)}\n  now:    {_numbers(after)}"
+            yield f"{name} position ids", lines
+
+
+def _grid(name: str, golden: list[int], now: list[int]) -> Iterator[tuple[str, str]]:
+    if golden == now:
+        return
+    if len(golden) != len(now):
+        yield f"{name}: {len(now)} patches, golden has {len(golden)}", ""
+        return
+    side = isqrt(len(golden))
+    wrong = [i for i, (a, b) in enumerate(zip(golden, now, strict=True)) if a != b]
+    marks = ["·" if a == b else "#" for a, b in zip(golden, now, strict=True)]
+    rows = ["  " + " ".join(marks[i : i + side]) for i in range(0, len(marks), side)]
+    listed = [
+        f"  patch {i} (row {i // side}, column {i % side}): "
+        f"{_shown(now[i])}, golden says {_shown(golden[i])}"
+        for i in wrong[:LISTED]
+    ]
+    if len(wrong) > LISTED:
+        listed.append(f"  and {len(wrong) - LISTED} more")
+    yield f"{name}: {len(wrong)} of {len(golden)} patches wrong", "\n".join(rows + listed)
+
+
+def _shown(value: int) -> str:
+    return "pruned" if value == PRUNED else str(value)
+
+
+def _numbers(row: list[int]) -> str:
+    return " ".join(map(str, row)) if row else "none"

@@ -1,0 +1,137 @@
+"""Where each patch of an image went, as text that eyes can compare.
+
+A record is three grids and a few rows of numbers:
+
+- `owner`: the representative (lowest patch) of the token that each patch was merged into;
+- `position_ids before pruning`: what that token's RoPE position is up to the aggregation layer;
+- `position_ids after pruning`: the same behind it, `.` where the token was pruned;
+- `text`: position ids of the text tokens and of the first decoded ones, per run of layers.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from math import isqrt
+
+import torch
+from torch import Tensor
+
+from hybrid import HybridLlava
+from hybrid.inputs import Inputs
+from hybrid.model import State
+
+PRUNED = -1
+
+
+@dataclass(frozen=True)
+class Record:
+    """One sample: grids [P] of ints, and named rows of ints."""
+
+    grids: dict[str, list[int]]
+    rows: dict[str, list[int]]
+
+    def to_text(self) -> str:
+        """The grids and rows, one below the other."""
+        parts = []
+        for name, cells in self.grids.items():
+            side = isqrt(len(cells))
+            shown = [f"{'.' if c == PRUNED else str(c):>4}" for c in cells]
+            lines = ["".join(shown[i : i + side]) for i in range(0, len(shown), side)]
+            parts.append("\n".join([f"[{name}]", *lines]))
+        rows = [f"{name}: {' '.join(map(str, row))}" for name, row in self.rows.items()]
+        return "\n".join([*parts, "[text]", *rows])
+
+    @classmethod
+    def from_text(cls, text: str) -> "Record":
+        """The record that `to_text` wrote.
+
+        Raises:
+            ValueError: for anything else.
+        """
+        grids: dict[str, list[int]] = {}
+        rows: dict[str, list[int]] = {}
+        name = ""
+        for line in text.splitlines():
+            if line.startswith("["):
+                name = line.strip("[]")
+            elif name == "text":
+                key, _, numbers = line.partition(": ")
+                rows[key] = [int(n) for n in numbers.split()]
+            else:
+                cells = [PRUNED if c == "." else int(c) for c in line.split()]
+                grids.setdefault(name, []).extend(cells)
+        return cls(grids, rows)
+
+
+def records_to_text(records: list[Record]) -> str:
+    """A whole golden file: samples one after the other."""
+    return "".join(f"sample {i}\n{r.to_text()}\n\n" for i, r in enumerate(records))
+
+
+def records_from_text(text: str) -> list[Record]:
+    """What `records_to_text` wrote."""
+    samples = text.split("sample ")[1:]
+    return [Record.from_text(sample.partition("\n")[2].strip()) for sample in samples]
+
+
+def fingerprint(model: HybridLlava, inputs: Inputs) -> str:
+    """sha256 of all that a record depends on but the code: weights, inputs and config."""
+    digest = hashlib.sha256(repr(model.config).encode())
+    weights = model.llava.state_dict()
+    tensors = [weights[name] for name in sorted(weights)]
+    for tensor in (*tensors, inputs.input_ids, inputs.pixel_values, inputs.attention_mask):
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def record(model: HybridLlava, inputs: Inputs, decode_steps: int) -> list[Record]:
+    """Prefill and decode a few steps, and write down where everything is."""
+    state = model.prefill(inputs, decode_steps)
+    positions: list[Tensor] = []
+    for _ in range(decode_steps):
+        positions.append(torch.stack([s.next_position + state.step for s in state.spans]))
+        model.select(state)
+        model.decode(state)
+    decoded = torch.stack(positions, dim=-1)  # [spans, B, steps]
+    return [_record_of(state, inputs, decoded, b) for b in range(inputs.batch)]
+
+
+def _record_of(state: State, inputs: Inputs, decoded: Tensor, sample: int) -> Record:
+    trace = state.trace
+    visual, places = trace.visual, trace.layout
+    owner = visual.owner[sample]  # [P] slots
+    slots = visual.valid.shape[1]
+    first = int(places.first[sample])
+    representative = visual.position[sample][owner]
+    before = trace.position_ids[sample, first : first + slots]
+    grids = {
+        "owner": representative.tolist(),
+        "position_ids before pruning": before[owner].tolist(),
+    }
+    text = trace.position_ids[sample][_text_of(inputs, sample, first, slots)]
+    rows = {"text before pruning": text.tolist(), "decode": decoded[0, sample].tolist()}
+
+    if trace.kept is not None:
+        after = torch.full((slots,), PRUNED)
+        slot, valid = trace.kept.slot[sample], trace.kept.valid[sample]
+        # In mask mode the sequence keeps its length; what was kept stands where it stood.
+        dropped = trace.pruned_position_ids.shape[1] < trace.position_ids.shape[1]
+        budget = slot.shape[0] if dropped else slots
+        at = torch.arange(slot.shape[0]) if dropped else slot
+        short = trace.pruned_position_ids[sample]
+        after[slot[valid]] = short[first : first + budget][at[valid]]
+        grids["position_ids after pruning"] = after[owner].tolist()
+        rows["text after pruning"] = short[_text_of(inputs, sample, first, budget)].tolist()
+        rows["decode after pruning"] = decoded[1, sample].tolist()
+    return Record(grids, rows)
+
+
+def _text_of(inputs: Inputs, sample: int, first: int, visual: int) -> list[int]:
+    """Indices of the text tokens in a sequence with `visual` tokens for the image; no padding."""
+    text_after = (
+        inputs.input_ids.shape[1]
+        - first
+        - int((inputs.input_ids[sample] == inputs.input_ids[sample, first]).sum())
+    )
+    padding = int((inputs.attention_mask[sample] == 0).sum())
+    behind = first + visual
+    return [*range(padding, first), *range(behind, behind + text_after)]

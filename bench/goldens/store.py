@@ -1,0 +1,111 @@
+"""The golden files on disk: read, compare with what the code makes now, rewrite.
+
+`golden/<case>.txt` holds the records; `golden/manifest.json` says for each which command makes it,
+with which package versions, and the hash of what went in.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.goldens.cases import Made, cases
+from bench.goldens.picture import describe
+from bench.goldens.record import records_from_text, records_to_text
+from bench.tasks.atomic import write_atomically
+
+_CHECKOUT = Path(__file__).parents[2] / "golden"
+# A wheel carries the goldens inside of `bench`.
+FOLDER = _CHECKOUT if _CHECKOUT.is_dir() else Path(__file__).parents[1] / "golden"
+COMMAND = "python -m bench golden --regen"
+PACKAGES = ("torch", "transformers")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a case differs from its golden: one line, and a picture of it."""
+
+    case: str
+    summary: str
+    picture: str
+
+
+def compare(progress: Callable[[str], None] = lambda case: None) -> list[Difference]:
+    """Make every case anew and compare it with its file.
+
+    Raises:
+        UserError: for a case without a golden, a golden without a case, or a damaged file.
+    """
+    manifest = _manifest()
+    found = {path.stem for path in FOLDER.glob("*.txt")}
+    known = set(cases())
+    if found != known or set(manifest) != known:
+        odd = sorted(found ^ known | set(manifest) ^ known)
+        raise UserError(
+            f"{FOLDER}: goldens and cases do not match at {', '.join(odd)}; "
+            f"run `{COMMAND}` and review what it changes"
+        )
+    differences: list[Difference] = []
+    for name, case in cases().items():
+        progress(name)
+        made = case.run()
+        differences.extend(_differences(name, made, manifest[name]))
+    return differences
+
+
+def regenerate(progress: Callable[[str], None] = lambda case: None) -> list[Difference]:
+    """Rewrite every golden and remove the stale ones; returns what changed."""
+    manifest = _manifest() if (FOLDER / "manifest.json").is_file() else {}
+    changed: list[Difference] = []
+    entries: dict[str, dict[str, object]] = {}
+    for name, case in cases().items():
+        progress(name)
+        made = case.run()
+        path = FOLDER / f"{name}.txt"
+        if not path.is_file():
+            changed.append(Difference(name, "new", ""))
+        else:
+            changed.extend(_differences(name, made, manifest.get(name, {})))
+        write_atomically(path, records_to_text(made.records).encode())
+        entries[name] = {
+            "inputs": case.inputs,
+            "fingerprint": made.fingerprint,
+            "command": COMMAND,
+            "versions": {package: version(package).partition("+")[0] for package in PACKAGES},
+        }
+    for path in FOLDER.glob("*.txt"):
+        if path.stem not in entries:
+            path.unlink()
+            changed.append(Difference(path.stem, "removed: no case makes it any more", ""))
+    manifest_text = json.dumps(entries, indent=2) + "\n"
+    write_atomically(FOLDER / "manifest.json", manifest_text.encode())
+    return changed
+
+
+def _differences(name: str, made: Made, entry: Mapping[str, object]) -> Iterator[Difference]:
+    path = FOLDER / f"{name}.txt"
+    try:
+        stored = records_from_text(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); restore it from git") from error
+    if entry.get("fingerprint") != made.fingerprint:
+        yield Difference(name, "its inputs changed: weights, images, prompts or config", "")
+    if stored == made.records:
+        return
+    if len(stored) != len(made.records):
+        yield Difference(name, f"{len(made.records)} samples, golden has {len(stored)}", "")
+        return
+    for sample, (golden, now) in enumerate(zip(stored, made.records, strict=True)):
+        for summary, picture in describe(golden, now):
+            yield Difference(name, f"sample {sample}, {summary}", picture)
+
+
+def _manifest() -> dict[str, dict[str, object]]:
+    path = FOLDER / "manifest.json"
+    try:
+        document: dict[str, dict[str, object]] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: restore it from git") from error
+    return document

@@ -1,0 +1,132 @@
+"""A run writes each answer as it comes, and continues after any interruption."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.runs import read_predictions
+
+RUN = ("run", "--data", "tiny-mmbench", "--model", "tiny_hybrid", "--limit", "12")
+KNOWN = frozenset(range(10))
+
+
+def bench(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bench", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environ or {})},
+    )
+
+
+def finished(*arguments: str, environ: dict[str, str] | None = None) -> tuple[int, str, str]:
+    process = bench(*arguments, environ=environ)
+    out, err = process.communicate()
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work_dir = tmp_path_factory.mktemp("undisturbed")
+    code, _, err = finished(*RUN, "--work-dir", str(work_dir), "--batch-size", "4")
+    assert code == 0, err
+    return work_dir / "tiny_hybrid" / "tiny-mmbench"
+
+
+def test_a_run_leaves_predictions_scores_and_what_exactly_ran(undisturbed: Path) -> None:
+    names = {path.name for path in undisturbed.iterdir()}
+    assert {"predictions.jsonl", "run.json", "scores.json"} <= names
+    assert "tiny_hybrid_tiny-mmbench.xlsx" in names
+    assert "tiny_hybrid_tiny-mmbench_acc.csv" in names
+    document = json.loads((undisturbed / "run.json").read_text())
+    assert document["config"]["keep"] == "18"
+    assert document["data"]["weights"].startswith("sha256:")
+
+
+def test_killed_at_random_moments_and_continued_it_ends_with_the_same_answers(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    command = (*RUN, "--work-dir", str(tmp_path), "--batch-size", "4", "--reuse")
+    predictions = tmp_path / "tiny_hybrid" / "tiny-mmbench" / "predictions.jsonl"
+    draw = random.Random(0)
+    for _ in range(3):
+        process = bench(*command)
+        before = predictions.stat().st_size if predictions.is_file() else 0
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if predictions.is_file() and predictions.stat().st_size > before:
+                break  # it is in the middle of answering
+            time.sleep(0.01)
+        time.sleep(draw.random() * 0.1)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    code, _, err = finished(*command)
+    assert code == 0, err
+    assert predictions.read_text() == (undisturbed / "predictions.jsonl").read_text()
+    assert (predictions.parent / "scores.json").read_text() == (
+        undisturbed / "scores.json"
+    ).read_text()
+
+
+def test_another_configuration_is_not_continued(undisturbed: Path) -> None:
+    work_dir = str(undisturbed.parents[1])
+    code, _, err = finished(*RUN, "--work-dir", work_dir, "--reuse", "--keep", "9")
+    assert code == 2
+    assert "another config" in err and err.count("\n") == 1
+
+
+def test_nonsense_in_fastv_k_ends_before_anything_is_written(tmp_path: Path) -> None:
+    code, _, err = finished(*RUN, "--work-dir", str(tmp_path / "out"), environ={"FASTV_K": "36.5"})
+    assert code == 2
+    assert err == (
+        "error: FASTV_K='36.5' is not a whole number of visual tokens to keep (36), "
+        "a share to remove strictly between 0 and 1 (0.7), or none\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_model_names_what_there_is(tmp_path: Path) -> None:
+    code, _, err = finished(
+        "run", "--data", "tiny-mmbench", "--model", "gpt", "--work-dir", str(tmp_path)
+    )
+    assert code == 2
+    assert "no model 'gpt'" in err and "tiny" in err
+
+
+def line(index: int, prediction: str = "A") -> str:
+    return json.dumps({"index": index, "prediction": prediction}) + "\n"
+
+
+def test_a_torn_last_line_is_dropped_and_cut_off_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(line(0) + line(1) + '{"index": 2, "pred')
+    assert read_predictions(path, KNOWN) == {0: "A", 1: "A"}
+    assert path.read_text() == line(0) + line(1)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (line(0) + "rubbish\n" + line(1), "line 2 is damaged"),
+        (line(0) + line(0), "line 2 answers sample 0 a second time"),
+        (line(0) + line(99), "line 2 answers sample 99, which is not in the data"),
+        (line(0) + '{"index": 1}\n', "line 2 is damaged"),
+        ('[1, "A"]\n', "line 1 is damaged"),
+    ],
+)
+def test_damaged_predictions_are_named_and_never_skipped(
+    tmp_path: Path, content: str, named: str
+) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_text(content)
+    with pytest.raises(UserError, match=named):
+        read_predictions(path, KNOWN)
