@@ -6,84 +6,81 @@ nox -s accuracy -- --profile llava-1.5-7b --keep 36
 """
 
 import hashlib
+import sys
 from pathlib import Path
 
 import nox
 
 nox.options.sessions = ["lint", "typecheck", "tests"]
-nox.options.default_venv_backend = "virtualenv"
+# nox gives each session an environment of its own; torch is too large for that.
+nox.options.default_venv_backend = "none"
 
 ROOT = Path(__file__).parent
-ENVIRONMENT = str(ROOT / ".nox" / "shared")
+ENVIRONMENT = ROOT / ".nox" / "shared"
 
 
-def install(session: nox.Session) -> None:
-    """Install the project, unless this environment already holds it as now described.
+def python(session: nox.Session, *arguments: str) -> None:
+    """Run Python in the shared environment; makes it first, or anew if what it holds is outdated.
 
     pip and not uv: constraints.txt picks a torch build that only pip is told where to find.
     """
     pins = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
     wanted = hashlib.sha256(b"".join(p.read_bytes() for p in pins)).hexdigest()
-    stamp = Path(session.virtualenv.location) / "vlm-hybrid.installed"
-    if stamp.is_file() and stamp.read_text() == wanted:
-        return
-    session.install("-c", "constraints.txt", "-e", ".[dev]")
-    stamp.write_text(wanted)
+    stamp = ENVIRONMENT / "vlm-hybrid.installed"
+    executable = str(ENVIRONMENT / "bin" / "python")
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", "--clear", str(ENVIRONMENT))
+        constraints = ("-c", "constraints.txt", "-e", ".[dev]")
+        session.run(executable, "-m", "pip", "install", "--quiet", *constraints)
+        stamp.write_text(wanted)
+    session.run(executable, "-m", *arguments)
 
 
-@nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style, formatting, and spellings in `hybrid` that would make the host wait."""
-    install(session)
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("python", "-m", "bench", "syncs", "--static")
+    python(session, "ruff", "check", ".")
+    python(session, "ruff", "format", "--check", ".")
+    python(session, "bench", "syncs", "--static")
 
 
-@nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+@nox.session
 def typecheck(session: nox.Session) -> None:
     """mypy, strict."""
-    install(session)
-    session.run("mypy")
+    python(session, "mypy")
 
 
-@nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+@nox.session
 def tests(session: nox.Session) -> None:
     """All tests."""
-    install(session)
-    session.run("pytest", *session.posargs)
+    python(session, "pytest", *session.posargs)
 
 
-@nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+@nox.session
 def golden(session: nox.Session) -> None:
     """Recorded positions, owners and pruning masks against the code as it is."""
-    install(session)
-    session.run("python", "-m", "bench", "golden", *session.posargs)
+    python(session, "bench", "golden", *session.posargs)
 
 
-@nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+@nox.session
 def regen(session: nox.Session) -> None:
     """Rewrite the goldens and print what changed, for review."""
-    install(session)
-    session.run("python", "-m", "bench", "golden", "--regen", *session.posargs)
+    python(session, "bench", "golden", "--regen", *session.posargs)
 
 
-@nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+@nox.session
 def sync(session: nox.Session) -> None:
     """No wait of the host for the device inside the model."""
-    install(session)
-    session.run("python", "-m", "bench", "syncs", *session.posargs)
+    python(session, "bench", "syncs", *session.posargs)
 
 
-@nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+@nox.session
 def accuracy(session: nox.Session) -> None:
     """Run MMBench and COCO subsets, dense and hybrid, and gate on what was lost."""
-    install(session)
-    session.run("python", "-m", "bench", "gate", *session.posargs)
+    python(session, "bench", "gate", *session.posargs)
 
 
-@nox.session(venv_location=ENVIRONMENT, reuse_venv=True)
+@nox.session
 def latency(session: nox.Session) -> None:
     """Time hybrid against dense in one process, interleaved, and gate on the ratio."""
-    install(session)
-    session.run("python", "-m", "bench", "latency", *session.posargs)
+    python(session, "bench", "latency", *session.posargs)

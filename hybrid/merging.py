@@ -46,6 +46,11 @@ class Tokens:
         return self.size.log().to(self.features.dtype)[:, None, None, :]
 
 
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Half precision is widened; float32, and float64 where goldens are made, stay as they are."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def bipartite_soft_matching(metric: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Match every even token with its most similar odd token.
 
@@ -54,10 +59,11 @@ def bipartite_soft_matching(metric: Tensor, valid: Tensor) -> tuple[Tensor, Tens
         valid: [B, T] bool, padding at the end.
 
     Returns:
-        similarity [B, ceil(T/2)] float32, the cosine to the best partner, -inf for CLS, padding
-        and tokens without a partner; partner [B, ceil(T/2)] int64, an index among the odd tokens.
+        similarity [B, ceil(T/2)] float32 or wider, the cosine to the best partner, -inf for CLS,
+        padding and tokens without a partner; partner [B, ceil(T/2)] int64, an index among the odd
+        tokens.
     """
-    metric = torch.nn.functional.normalize(metric.float(), dim=-1)
+    metric = torch.nn.functional.normalize(at_least_float32(metric), dim=-1)
     even, odd = metric[:, 0::2], metric[:, 1::2]
     scores = even @ odd.transpose(1, 2)  # [B, ceil(T/2), floor(T/2)]
     allowed = valid[:, 0::2, None] & valid[:, None, 1::2]
@@ -93,10 +99,11 @@ def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None
     odd_slots = tokens.size[:, 1::2].shape[1]
     slot = torch.arange(odd_slots, device=metric.device)
     into = (partner[..., None] == slot) & merged[..., None]  # [B, E, O]
-    weight = into.transpose(1, 2).float()
+    even = at_least_float32(tokens.features[:, 0::2])
+    odd = at_least_float32(tokens.features[:, 1::2])
+    weight = into.transpose(1, 2).to(even.dtype)
     even_size, odd_size = tokens.size[:, 0::2], tokens.size[:, 1::2]
-    size = odd_size + (weight @ even_size[..., None]).squeeze(-1)
-    even, odd = tokens.features[:, 0::2].float(), tokens.features[:, 1::2].float()
+    size = odd_size + (weight.float() @ even_size[..., None]).squeeze(-1)
     total = odd * odd_size[..., None] + weight @ (even * even_size[..., None])
     mean = total / size.clamp(min=1.0)[..., None]
 

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 
 from hybrid.config import Keep, RankMode
+from hybrid.merging import at_least_float32
 
 
 def last_row_scores(query: Tensor, key: Tensor, valid: Tensor, scaling: float) -> Tensor:
-    """The last token's attention row, averaged over heads: [B, R] float32, sums to 1.
+    """The last token's attention row, averaged over heads: [B, R], sums to 1.
+
+    Float32 or wider: half precision would tie what is not equal.
 
     Args:
         query: [B, H, 1, C] after RoPE, of the last valid prompt token of each sample.
@@ -24,8 +27,8 @@ def last_row_scores(query: Tensor, key: Tensor, valid: Tensor, scaling: float) -
     """
     batch, heads, _, width = query.shape
     groups = key.shape[1]
-    query = query.float().reshape(batch, groups, heads // groups, width)
-    logits = query @ key.float().transpose(2, 3) * scaling  # [B, G, H/G, R]
+    query = at_least_float32(query).reshape(batch, groups, heads // groups, width)
+    logits = query @ at_least_float32(key).transpose(2, 3) * scaling  # [B, G, H/G, R]
     logits = logits.masked_fill(~valid[:, None, None, :], float("-inf"))
     return logits.softmax(dim=-1).mean(dim=(1, 2))
 

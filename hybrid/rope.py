@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hybrid.merging import at_least_float32
+
 
 class Layout(NamedTuple):
     """Where the tokens of a reduced sequence of length R = S - P + N come from.
@@ -78,7 +80,8 @@ class Unmerging(NamedTuple):
 
     def merge(self, heads: Tensor) -> Tensor:
         """[B, H, S, C] -> [B, H, R, C], the mean over each token's places."""
-        return (self.share[:, None] @ heads.float()).to(heads.dtype)
+        wide = at_least_float32(heads)
+        return (self.share[:, None].to(wide.dtype) @ wide).to(heads.dtype)
 
 
 def unmerging(places: Layout, is_image: Tensor, owner: Tensor, slots: int) -> Unmerging:

@@ -242,7 +242,7 @@ def test_the_tower_merges_in_bfloat16_what_the_oracle_merges(
 def test_each_merge_in_a_bfloat16_tower_is_what_the_oracle_makes_of_the_same_keys(
     config: HybridConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source: Any = random_llava().to(torch.bfloat16)  # type: ignore[arg-type]
+    source: Any = random_llava().to(torch.bfloat16)
     tower = VisionTower(source.model.vision_tower, -2, config.thresholds, config.capacity)
     _, merges = watched(tower, images(84).bfloat16(), monkeypatch)
     near_ties = 0

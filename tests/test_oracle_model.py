@@ -36,7 +36,7 @@ class Rounding:
 
 @cache
 def oracle_weights(groups: int, weights: torch.dtype, computed: torch.dtype) -> Oracle:
-    llava = random_llava(groups=groups).to(weights)  # type: ignore[arg-type]
+    llava = random_llava(groups=groups).to(weights)
     return Oracle(llava, HybridConfig(), computed)
 
 
@@ -49,7 +49,7 @@ def oracle(
 
 
 def fast(config: HybridConfig, groups: int, dtype: torch.dtype) -> HybridLlava:
-    llava = random_llava(groups=groups).to(dtype)  # type: ignore[arg-type]
+    llava = random_llava(groups=groups).to(dtype)
     model = hybridize(llava, config)
     model.end_ids = []  # answers go on: what stands behind an end token is not compared
     return model
@@ -83,7 +83,7 @@ def rounding(groups: int, dtype: torch.dtype) -> Rounding:
             near = replace(near, kept=true.kept)
             score = max(score, _distance(torch.tensor(near.scores), true.scores))
             answer: list[int] = []
-            while layer == 1 and len(answer) < STEPS:
+            while len(answer) < STEPS:
                 logits = exact.next_logits(true, answer)
                 logit = max(logit, _distance(rounded.next_logits(near, answer), logits))
                 answer.append(int(logits.argmax()))
@@ -192,12 +192,13 @@ def matrix() -> list[tuple[HybridConfig, int]]:
     """Every pair of merging, budget and positions; the other settings take turns."""
     cases = []
     merging, budgets = (None, NOTHING, SOME, ALMOST_ALL), ("1", "5", "50", "0.7", "none")
-    for i, (thresholds, keep, rope) in enumerate(product(merging, budgets, ("logical", "compact"))):
+    ropes: tuple[RopeMode, ...] = ("logical", "compact")
+    for i, (thresholds, keep, rope) in enumerate(product(merging, budgets, ropes)):
         config = HybridConfig(
             keep=keep,
             aggregation_layer=(i // 2) % 4,
             thresholds=thresholds,
-            rope=rope,  # type: ignore[arg-type]
+            rope=rope,
             prune="mask" if i % 3 == 0 else "drop",
         )
         cases.append((config, 2 if i % 4 in (1, 2) else 4))

@@ -12,15 +12,16 @@ from bench.gates.syncs import syncs_gate
 from bench.syncs import Report, detect_syncs
 from bench.syncs.ledger import load_ledger
 from bench.syncs.scenarios import hybrid_stages, watch_hybrid, watch_transformers
-from bench.syncs.untrained import VISION_BLOCKS, Batch, batch_of, untrained_llava
 from bench.verdict import Outcome
 from hybrid import HybridConfig, HybridLlava, hybridize
+from tests.llavas import VISION_BLOCKS, batch, random_llava
 
 NEW_TOKENS = 5
 Rope = Literal["logical", "compact"]
 Prune = Literal["drop", "mask"]
-MERGING = (0.9,) * VISION_BLOCKS
-ONE, TWO = batch_of(1), batch_of(2)
+MERGING = (0.5,) * VISION_BLOCKS
+ONE: dict[str, Any] = vars(batch(1))
+TWO: dict[str, Any] = vars(batch(2))
 ROPES: tuple[Rope, ...] = ("logical", "compact")
 PRUNES: tuple[Prune, ...] = ("drop", "mask")
 CONFIGS = [
@@ -49,10 +50,10 @@ def _name(config: HybridConfig) -> str:
 
 @pytest.fixture(scope="module")
 def llava() -> Any:
-    return untrained_llava()
+    return random_llava()
 
 
-def report_of(model: HybridLlava, inputs: Batch = ONE) -> Report:
+def report_of(model: HybridLlava, inputs: dict[str, Any] = ONE) -> Report:
     return watch_hybrid(model, **inputs, max_new_tokens=NEW_TOKENS)[0]
 
 

@@ -5,22 +5,26 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from bench.syncs import Label, Report, detect_syncs, label_stages, prefill_then_decode
-from bench.syncs.untrained import Batch, batch_of, untrained_llava
+from bench.untrained import batch_of
+from tests.llavas import SHAPE, batch, random_llava
 
 NEW_TOKENS = 6
 
 
 @pytest.fixture(scope="module")
 def llava() -> Any:
-    return untrained_llava()
+    return random_llava()
 
 
-ONE, TWO = batch_of(1), batch_of(2)
+ONE: dict[str, Tensor] = vars(batch(1))
+# Equal prompts: padding would add waits of its own.
+TWO: dict[str, Tensor] = vars(batch_of(SHAPE, [(4, 6), (4, 6)]))
 
 
-def generate(model: Any, given: Batch) -> torch.Tensor:
+def generate(model: Any, given: dict[str, Tensor]) -> torch.Tensor:
     ids = model.generate(
         **given, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False
     )

@@ -7,8 +7,8 @@ import torch
 
 from bench.syncs import detect_syncs
 from bench.syncs.second_opinion import second_opinion
-from bench.syncs.untrained import VISION_BLOCKS, batch_of, untrained_llava
 from hybrid import HybridConfig, hybridize
+from tests.llavas import VISION_BLOCKS, batch, random_llava
 
 X = torch.ones(4, 3, device="meta")
 
@@ -66,13 +66,13 @@ def test_an_error_of_the_code_itself_is_not_swallowed() -> None:
 
 
 def test_the_hybrid_prefills_and_decodes_on_meta() -> None:
-    config = HybridConfig(keep="4", aggregation_layer=1, thresholds=(0.9,) * VISION_BLOCKS)
-    batch = batch_of(2)
-    model = hybridize(untrained_llava().to("meta"), config)
+    config = HybridConfig(keep="4", aggregation_layer=1, thresholds=(0.5,) * VISION_BLOCKS)
+    given = vars(batch(2))
+    model = hybridize(random_llava().to("meta"), config)
     inputs = model.place(
-        batch["input_ids"].to("meta"),
-        batch["pixel_values"].to("meta"),
-        batch["attention_mask"].to("meta"),
+        given["input_ids"].to("meta"),
+        given["pixel_values"].to("meta"),
+        given["attention_mask"].to("meta"),
     )
 
     def run() -> None:

@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.goldens.integers import IMAGES, integer_llava, prompt
+from bench.goldens.integers import DEEP, IMAGES, SHAPE, integer_llava, prompt
 from bench.goldens.record import Record, fingerprint, record
 from bench.models import load_checkpoint
 from bench.profiles import load_profile
 from bench.tasks import load_task
+from bench.untrained import Shape
 from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
+from hybrid.merging import THRESHOLDS_72OUT
 
 # Chosen so that the integer model merges much, but not all, of each image.
 THRESHOLDS = (0.96, 0.94, 0.92, 1.0)
@@ -38,8 +40,8 @@ class Made:
 
 
 @cache
-def _integer_llava() -> Any:
-    return integer_llava()
+def _integer_llava(shape: Shape) -> Any:
+    return integer_llava(shape)
 
 
 def _made(model: HybridLlava, inputs: Inputs) -> Made:
@@ -53,9 +55,9 @@ def _left_padded(prompts: list[Tensor]) -> tuple[Tensor, Tensor]:
     return ids, (ids != 0).long()
 
 
-def _on_integers(images: tuple[str, ...], config: HybridConfig) -> Case:
+def _on_integers(images: tuple[str, ...], config: HybridConfig, shape: Shape = SHAPE) -> Case:
     def run() -> Made:
-        model = HybridLlava(_integer_llava(), config)
+        model = HybridLlava(_integer_llava(shape), config)
         prompts = [prompt(5 + 2 * i, 9 - 3 * i) for i in range(len(images))]
         input_ids, attention_mask = _left_padded(prompts)
         pixels = torch.stack([IMAGES[name]() for name in images])
@@ -68,7 +70,7 @@ def _on_fixture(config: HybridConfig, samples: int) -> Case:
     def run() -> Made:
         profile = load_profile("tiny")
         checkpoint = load_checkpoint(profile)
-        model = HybridLlava(checkpoint.llava, config)
+        model = HybridLlava(checkpoint.llava.double(), config)
         chosen = load_task(profile.data.mmbench).samples[:samples]
         processor: Any = checkpoint.processor
         batch = processor(
@@ -105,6 +107,11 @@ def cases() -> Mapping[str, Case]:
         "noise-keep-none": _on_integers(("noise",), unpruned),
         "noise-unmerged-keep-1": _on_integers(("noise",), one),
         "noise-mask-keep-36": _on_integers(("noise",), replace(keep_36, prune="mask")),
+        "noise-compact-keep-36": _on_integers(("noise",), replace(keep_36, rope="compact")),
+        "noise-virtual": _on_integers(("noise",), replace(unpruned, rope="virtual")),
+        "gradient-72out-keep-36": _on_integers(
+            ("gradient",), replace(keep_36, thresholds=THRESHOLDS_72OUT), DEEP
+        ),
         "noise-capacity-96": _on_integers(("noise",), replace(keep_36, capacity=96)),
         "batch-share-0.5": _on_integers(mixed, replace(unpruned, keep="0.5")),
         "fixture-keep-18": _on_fixture(fixture, 2),

@@ -7,14 +7,17 @@ what goldens pin down are places, not answers.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration
+
+from bench.untrained import PATCH, Shape
 
 SIDE = 24
-PATCH = 14
-IMAGE_TOKEN = 63
+SHAPE = Shape(side=SIDE, text_layers=4, vocabulary=64)
+DEEP = replace(SHAPE, vision_layers=24)  # for thresholds of LLaVA-1.5's own tower
 
 
 def hashed(count: int, seed: int) -> Tensor:
@@ -25,32 +28,13 @@ def hashed(count: int, seed: int) -> Tensor:
     return (x ^ (x >> 16)).double() / 2**32 - 0.5
 
 
-def integer_llava() -> LlavaForConditionalGeneration:
-    """24 x 24 patches, 4 CLIP blocks (3 used) of width 32, 4 Llama layers of width 32; float32."""
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            image_size=SIDE * PATCH,
-            patch_size=PATCH,
-        ),
-        text_config=LlamaConfig(
-            vocab_size=64,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=4,
-            num_attention_heads=4,
-            pad_token_id=0,
-            bos_token_id=1,
-            eos_token_id=2,
-        ),
-        image_token_index=IMAGE_TOKEN,
-        image_seq_length=SIDE * SIDE,
-    )
-    llava = LlavaForConditionalGeneration(config)
-    llava.train(False)
+def integer_llava(shape: Shape) -> LlavaForConditionalGeneration:
+    """`SHAPE` (4 CLIP blocks, 3 of them used) or `DEEP` (24 blocks), with hashed weights.
+
+    Float64, so that no near-tie is decided by the order in which a processor sums.
+    """
+    llava = LlavaForConditionalGeneration(shape.config())
+    llava.double().train(False)
     for seed, (name, weight) in enumerate(llava.named_parameters()):
         if name.endswith(".bias") or "norm" in name:  # zeros and ones as they are
             continue
@@ -67,7 +51,7 @@ def integer_llava() -> LlavaForConditionalGeneration:
 def prompt(before: int, after: int) -> Tensor:
     """Token ids: `before` text tokens, the image, `after` text tokens; [S] int64."""
     text = (torch.arange(before + after) * 7 + before) % 60 + 3
-    image = torch.full((SIDE * SIDE,), IMAGE_TOKEN)
+    image = torch.full((SHAPE.patches,), SHAPE.image_token)
     return torch.cat([text[:before], image, text[before:]])
 
 

@@ -92,20 +92,25 @@ def record(model: HybridLlava, inputs: Inputs, decode_steps: int) -> list[Record
         model.select(state)
         model.decode(state)
     decoded = torch.stack(positions, dim=-1)  # [spans, B, steps]
-    return [_record_of(state, inputs, decoded, b) for b in range(inputs.batch)]
+    virtual = model.config.rope == "virtual"
+    return [_record_of(state, inputs, decoded, b, virtual) for b in range(inputs.batch)]
 
 
-def _record_of(state: State, inputs: Inputs, decoded: Tensor, sample: int) -> Record:
+def _record_of(state: State, inputs: Inputs, decoded: Tensor, sample: int, virtual: bool) -> Record:
     trace = state.trace
     visual, places = trace.visual, trace.layout
     owner = visual.owner[sample]  # [P] slots
     slots = visual.valid.shape[1]
     first = int(places.first[sample])
     representative = visual.position[sample][owner]
-    before = trace.position_ids[sample, first : first + slots]
+    if virtual:  # attention sees every patch at its own place
+        slots = owner.shape[0]
+        before = trace.position_ids[sample, first : first + slots]
+    else:
+        before = trace.position_ids[sample, first : first + slots][owner]
     grids = {
         "owner": representative.tolist(),
-        "position_ids before pruning": before[owner].tolist(),
+        "position_ids before pruning": before.tolist(),
     }
     text = trace.position_ids[sample][_text_of(inputs, sample, first, slots)]
     rows = {"text before pruning": text.tolist(), "decode": decoded[0, sample].tolist()}

@@ -1,0 +1,142 @@
+"""LLaVAs with random weights, of any shape: for equivalences, waits and timings; not to answer."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+PATCH = 14
+PAD, BEGIN, END = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Sizes of a LLaVA-1.5; the defaults are small enough for tests.
+
+    Attributes:
+        side: patches a side; the image has side * side of them.
+        vision_layers, text_layers: depth; the last vision block is unused, as in LLaVA-1.5.
+        vision_width, text_width: of the hidden states; the MLPs are `mlp` times as wide.
+        heads: attention heads of both towers.
+        key_value_heads: of the language model; fewer than `heads` for grouped queries.
+        vocabulary: its last word is the image placeholder.
+        std: of the random weights; large enough that different prompts get different answers,
+            which transformers' own 0.02 is not at small widths.
+    """
+
+    side: int = 6
+    vision_layers: int = 4
+    vision_width: int = 32
+    text_layers: int = 5
+    text_width: int = 32
+    mlp: float = 2.0
+    heads: int = 4
+    key_value_heads: int = 4
+    vocabulary: int = 100
+    std: float = 0.3
+
+    @property
+    def patches(self) -> int:
+        """Image placeholders a prompt."""
+        return self.side * self.side
+
+    @property
+    def image_token(self) -> int:
+        """The placeholder's id."""
+        return self.vocabulary - 1
+
+    def config(self) -> LlavaConfig:
+        """As transformers describes it."""
+        return LlavaConfig(
+            vision_config=CLIPVisionConfig(
+                hidden_size=self.vision_width,
+                intermediate_size=int(self.mlp * self.vision_width),
+                num_hidden_layers=self.vision_layers,
+                num_attention_heads=self.heads,
+                image_size=self.side * PATCH,
+                patch_size=PATCH,
+            ),
+            text_config=LlamaConfig(
+                vocab_size=self.vocabulary,
+                hidden_size=self.text_width,
+                intermediate_size=int(self.mlp * self.text_width),
+                num_hidden_layers=self.text_layers,
+                num_attention_heads=self.heads,
+                num_key_value_heads=self.key_value_heads,
+                pad_token_id=PAD,
+                bos_token_id=BEGIN,
+                eos_token_id=END,
+            ),
+            image_token_index=self.image_token,
+            image_seq_length=self.patches,
+        )
+
+
+# LLaVA-1.5-7B's depth and token counts, at a width that two CPU cores can bear.
+TRUE_DEPTH = replace(
+    Shape(),
+    side=24,
+    vision_layers=24,
+    vision_width=512,
+    text_layers=32,
+    text_width=512,
+    mlp=2.6875,  # 11008 / 4096
+    heads=8,
+    key_value_heads=8,
+    vocabulary=1000,
+    std=0.05,
+)
+
+
+def untrained_llava(shape: Shape) -> Any:
+    """A `LlavaForConditionalGeneration` in evaluation mode; the same weights at every call.
+
+    The caller's random stream is left as it was.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        llava: Any = LlavaForConditionalGeneration(shape.config())
+        for weight in llava.parameters():
+            if weight.ndim > 1:
+                torch.nn.init.normal_(weight, std=shape.std)
+    return llava.eval()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Left-padded prompts with one image each.
+
+    Attributes:
+        input_ids: [B, S] int64.
+        pixel_values: [B, 3, H, W] float32.
+        attention_mask: [B, S] int64.
+    """
+
+    input_ids: Tensor
+    pixel_values: Tensor
+    attention_mask: Tensor
+
+    def one(self, row: int) -> "Batch":
+        """One sample without its padding."""
+        ids = self.input_ids[row][self.attention_mask[row].bool()][None]
+        return Batch(ids, self.pixel_values[row : row + 1], torch.ones_like(ids))
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+def batch_of(shape: Shape, texts: list[tuple[int, int]]) -> Batch:
+    """Random prompts, each with so many text tokens before and after its image."""
+    generator = torch.Generator().manual_seed(1)
+    prompts = []
+    for before, after in texts:
+        text = torch.randint(3, shape.vocabulary - 1, (before + after,), generator=generator)
+        image = torch.full((shape.patches,), shape.image_token)
+        prompts.append(torch.cat([text[:before], image, text[before:]]))
+    flipped = [p.flip(0) for p in prompts]
+    ids = torch.nn.utils.rnn.pad_sequence(flipped, batch_first=True, padding_value=PAD).flip(1)
+    side = shape.side * PATCH
+    pixels = torch.randn(len(texts), 3, side, side, generator=generator)
+    return Batch(ids, pixels, (ids != PAD).long())
