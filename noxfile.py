@@ -57,6 +57,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def speed(session: nox.Session) -> None:
+    """Ratios of a LLaVA of true depth and token counts, on this machine's CPU; some minutes."""
+    python(session, "pytest", "-m", "speed", "-s", *session.posargs)
+
+
+@nox.session
 def golden(session: nox.Session) -> None:
     """Recorded positions, owners and pruning masks against the code as it is."""
     python(session, "bench", "golden", *session.posargs)

@@ -2,14 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL.Image import Image
-from torch import Tensor
 from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaProcessor
 from transformers.utils import logging as transformers_logging
 
@@ -102,7 +101,7 @@ class Answerer:
         self.llava: Any = checkpoint.llava
         self.hybrid = None if config is None else HybridLlava(checkpoint.llava, config)
 
-    def encode(self, prompts: Sequence[str], images: Sequence[Image]) -> Mapping[str, Tensor]:
+    def encode(self, prompts: Sequence[str], images: Sequence[Image]) -> dict[str, Any]:
         """input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host."""
         encoded = self.processor(
             text=list(prompts), images=list(images), padding=True, return_tensors="pt"
@@ -115,7 +114,7 @@ class Answerer:
         """One answer a prompt, without the prompt and without special tokens."""
         batch = self.encode(prompts, images)
         if self.hybrid is not None:
-            ids = self.hybrid.generate(**batch, max_new_tokens=max_new_tokens)
+            ids = self.hybrid.generate(**dict(batch), max_new_tokens=max_new_tokens)
         else:
             pixels = batch["pixel_values"].to(self.llava.dtype)
             batch = {**batch, "pixel_values": pixels}

@@ -4,20 +4,21 @@ A captured step costs the host one launch instead of hundreds, which is what dec
 batches. It can be captured because nothing in it waits, no shape depends on data, and decode
 changes its state in place. Prompts are padded on the left up to the next bucket.
 
-No GPU has confirmed this file yet; `python -m bench gpu-check` will. On the CPU `HybridLlava` runs
-the same prefill, select and decode without capture.
+No GPU has confirmed this file yet. On the CPU `HybridLlava` runs the same prefill, select and
+decode without capture.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 from torch.nn.functional import pad
+from transformers import LlavaForConditionalGeneration
 
-from hybrid.config import ConfigError
+from hybrid.config import ConfigError, HybridConfig
 from hybrid.inputs import Inputs
-from hybrid.model import HybridLlava, State
+from hybrid.model import HybridLlava
+from hybrid.state import Answer, State
 from hybrid.stopping import EndWatch
 
 BUCKETS = (640, 704, 768, 1024)
@@ -35,68 +36,62 @@ class _Captured:
     decode: torch.cuda.CUDAGraph
 
 
-class GraphedLlava:
-    """Replays a `HybridLlava` on its CUDA device.
+class GraphedLlava(HybridLlava):
+    """A `HybridLlava` on a CUDA device that replays captured graphs instead of launching kernels.
 
     Args:
-        model: on a CUDA device.
-        buckets: prompt lengths S to capture for, ascending.
+        llava: transformers' model, on a CUDA device.
+        config: what to reduce.
+        buckets: prompt lengths S to capture for.
 
     Raises:
-        ConfigError: if the model is not on a CUDA device.
+        ConfigError: if the model is not on a CUDA device; later, for a prompt longer than every
+            bucket.
     """
 
-    def __init__(self, model: HybridLlava, buckets: tuple[int, ...] = BUCKETS) -> None:
-        if model.device.type != "cuda":
-            raise ConfigError(f"graphs are captured on a CUDA device, not on {model.device}")
-        self.model = model
-        self.buckets = tuple(sorted(buckets))
+    def __init__(
+        self,
+        llava: LlavaForConditionalGeneration,
+        config: HybridConfig,
+        buckets: tuple[int, ...] = BUCKETS,
+    ) -> None:
+        super().__init__(llava, config)
+        if self.device.type != "cuda":
+            raise ConfigError(f"graphs are captured on a CUDA device, not on {self.device}")
+        self.buckets = buckets
         self._captured: dict[tuple[int, int, int], _Captured] = {}
 
-    def bucket(self, length: int) -> int:
-        """The smallest bucket that holds a prompt of `length` tokens.
-
-        Raises:
-            ConfigError: naming the limit and how to raise it.
-        """
-        for bucket in self.buckets:
-            if length <= bucket:
-                return bucket
-        raise ConfigError(
-            f"a prompt of {length} tokens is longer than the largest bucket {self.buckets[-1]}: "
-            f"give GraphedLlava(buckets=...) one of at least {length}"
-        )
-
     @torch.inference_mode()
-    def generate_no_sync(self, inputs: Inputs, max_new_tokens: int) -> Tensor:
-        """As `HybridLlava.generate_no_sync`; the result is overwritten by the next call."""
-        bucket = self.bucket(inputs.input_ids.shape[1])
+    def generate_no_sync(self, inputs: Inputs, max_new_tokens: int) -> Answer:
+        """As in `HybridLlava`; the result is overwritten by the next call."""
+        bucket = bucket_of(inputs.input_ids.shape[1], self.buckets)
+        padded = left_padded(inputs, bucket)
         key = (inputs.batch, bucket, max_new_tokens)
         if key not in self._captured:
-            self._captured[key] = self._capture(_left_padded(inputs, bucket), max_new_tokens)
+            self._captured[key] = self._capture(padded, max_new_tokens)
         captured = self._captured[key]
-        _copy_inputs(_left_padded(inputs, bucket), captured.inputs)
+        _copy_inputs(padded, captured.inputs)
         captured.prefill.replay()
-        watch = EndWatch(self.model.device)
+        watch = EndWatch(self.device)
         for count in range(1, max_new_tokens + 1):
             captured.select.replay()
             if count == max_new_tokens or watch.all_ended(captured.state.finished):
                 break
             captured.decode.replay()
-        return captured.state.ids[:, :count]
+        return Answer(captured.state.ids[:, :count], captured.state.trace)
 
     def _capture(self, inputs: Inputs, max_new_tokens: int) -> _Captured:
-        model = self.model
+        inputs = replace(inputs, pixel_values=inputs.pixel_values.clone())
         state: list[State] = []
 
         def prefill() -> None:
-            state[:] = [model.prefill(inputs, max_new_tokens)]
+            state[:] = [self.prefill(inputs, max_new_tokens)]
 
         prefill_graph = _graph(prefill)
         # Each run of a step starts from a fresh prefill, or the steps would overrun their buffers.
         fresh = prefill_graph.replay
-        select_graph = _graph(lambda: model.select(state[0]), fresh)
-        decode_graph = _graph(lambda: model.decode(state[0]), fresh)
+        select_graph = _graph(lambda: self.select(state[0]), fresh)
+        decode_graph = _graph(lambda: self.decode(state[0]), fresh)
         return _Captured(inputs, state[0], prefill_graph, select_graph, decode_graph)
 
 
@@ -117,12 +112,27 @@ def _graph(
     return graph
 
 
-def _left_padded(inputs: Inputs, length: int) -> Inputs:
+def bucket_of(length: int, buckets: tuple[int, ...]) -> int:
+    """The smallest bucket that holds a prompt of `length` tokens.
+
+    Raises:
+        ConfigError: naming the limit and how to raise it.
+    """
+    fitting = [bucket for bucket in buckets if bucket >= length]
+    if not fitting:
+        raise ConfigError(
+            f"a prompt of {length} tokens is longer than the largest bucket {max(buckets)}: "
+            f"give GraphedLlava(buckets=...) one of at least {length}"
+        )
+    return min(fitting)
+
+
+def left_padded(inputs: Inputs, length: int) -> Inputs:
     """Prompts padded on the left to `length`; always masked, since the padding may be any."""
     missing = length - inputs.input_ids.shape[1]
     return Inputs(
         input_ids=pad(inputs.input_ids, (missing, 0)),
-        pixel_values=inputs.pixel_values.clone(),
+        pixel_values=inputs.pixel_values,
         attention_mask=pad(inputs.attention_mask, (missing, 0)),
         padded=True,
     )

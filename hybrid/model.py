@@ -6,9 +6,9 @@ S prompt tokens with P image placeholders, N visual slots, R = S - P + N tokens 
 K kept visual tokens, T new tokens at most.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import torch
 from torch import Tensor
@@ -23,86 +23,9 @@ from hybrid.inputs import Inputs, place
 from hybrid.merging import VisualTokens
 from hybrid.pruning import Kept, keep_counts, keep_top, kept_index, last_row_scores, rank_scores
 from hybrid.rope import Layout, Unmerging, causal_mask, consecutive_position_ids, layout, unmerging
+from hybrid.state import Answer, Sequence, Span, State, Trace
 from hybrid.stopping import EndWatch
 from hybrid.vision import VisionTower
-
-
-@dataclass(frozen=True)
-class Sequence:
-    """What a run of layers works on.
-
-    Attributes:
-        hidden: [B, R, D].
-        position_ids: [B, L] int64 of the places that attention sees.
-        valid: [B, L] bool, False for padding. L is R, or S under virtual unmerging.
-        virtual: only under virtual unmerging.
-    """
-
-    hidden: Tensor
-    position_ids: Tensor
-    valid: Tensor
-    virtual: Unmerging | None = None
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What was merged, ranked and kept; device tensors that the prefill made anyway.
-
-    Attributes:
-        visual: merged tokens: which patch owns which slot, and representatives.
-        layout: where each token of the reduced sequence comes from.
-        position_ids: of the layers up to the aggregation layer, [B, L].
-        scores: [B, N] float32, the ranking row over visual slots; None without pruning.
-        kept: slots that stayed; None without pruning.
-        pruned_position_ids: of the layers behind the aggregation layer.
-    """
-
-    visual: VisualTokens
-    layout: Layout
-    position_ids: Tensor
-    scores: Tensor | None
-    kept: Kept | None
-    pruned_position_ids: Tensor
-
-
-@dataclass(frozen=True)
-class Span:
-    """What decode has to know of layers that saw the same tokens at prefill.
-
-    Attributes:
-        layers: their indices.
-        valid: [B, L + T] bool, which cache slots may be attended to; decode fills it up.
-        next_position: [B] int64, the position id of the first new token.
-    """
-
-    layers: range
-    valid: Tensor
-    next_position: Tensor
-
-
-@dataclass(frozen=True)
-class State:
-    """A prefilled prompt. Decode changes its tensors in place and never their shapes.
-
-    Attributes:
-        logits: [B, V] of the next token.
-        token: [B] int64, the token chosen last.
-        ids: [B, T] int64, the tokens chosen so far.
-        finished: [B] bool, samples that have ended.
-        step: [1] int64, tokens decoded so far.
-        cache: keys and values.
-        spans: long layers, and short ones if there was pruning.
-        trace: what happened to the visual tokens.
-    """
-
-    logits: Tensor
-    token: Tensor
-    ids: Tensor
-    finished: Tensor
-    step: Tensor
-    cache: KVCache
-    spans: tuple[Span, ...]
-    trace: Trace
 
 
 class HybridLlava:
@@ -158,6 +81,28 @@ class HybridLlava:
         device: torch.device = self.lm_head.weight.device
         return device
 
+    @overload
+    def generate(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = ...,
+        *,
+        max_new_tokens: int = ...,
+        trace: Literal[False] = ...,
+    ) -> Tensor: ...
+
+    @overload
+    def generate(
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor,
+        attention_mask: Tensor | None = ...,
+        *,
+        max_new_tokens: int = ...,
+        trace: Literal[True],
+    ) -> tuple[Tensor, Trace]: ...
+
     @torch.inference_mode()
     def generate(
         self,
@@ -166,7 +111,8 @@ class HybridLlava:
         attention_mask: Tensor | None = None,
         *,
         max_new_tokens: int = 512,
-    ) -> Tensor:
+        trace: bool = False,
+    ) -> Tensor | tuple[Tensor, Trace]:
         """Greedy generation, like transformers' `generate(do_sample=False)`.
 
         Args:
@@ -174,23 +120,25 @@ class HybridLlava:
             pixel_values: [B, 3, H, W], one image a prompt.
             attention_mask: [B, S], 0 for padding; None means no padding.
             max_new_tokens: T, the most tokens to add.
+            trace: also return what was merged, ranked and kept.
 
         Returns:
             [B, S + t] int64 on the host, t <= T: prompt and answer, filled up with the pad token
-            behind each sample's end.
+            behind each sample's end; with `trace` also a `Trace` of device tensors.
 
         Raises:
             ConfigError: for a prompt without an image, with two, or padded on the right.
         """
         inputs = self.place(input_ids, pixel_values, attention_mask)
-        new_ids = self.generate_no_sync(inputs, max_new_tokens)
-        ids = torch.cat([inputs.input_ids, new_ids], dim=1)
+        answer = self.generate_no_sync(inputs, max_new_tokens)
+        ids = torch.cat([inputs.input_ids, answer.new_ids], dim=1)
         ids = ids.to("cpu")  # sync-ok: the one read-back
         prompt = inputs.input_ids.shape[1]
         ends = torch.tensor(self.end_ids)  # sync-ok: stays on the host
         ended = torch.isin(ids[:, prompt:], ends).cumsum(dim=1) > 0
         longest = int((~ended).sum(dim=1).max()) + 1  # up to the last sample's end token
-        return ids[:, : prompt + longest]
+        ids = ids[:, : prompt + longest]
+        return (ids, answer.trace) if trace else ids
 
     def place(
         self, input_ids: Tensor, pixel_values: Tensor, attention_mask: Tensor | None = None
@@ -206,11 +154,8 @@ class HybridLlava:
         )
 
     @torch.inference_mode()
-    def generate_no_sync(self, inputs: Inputs, max_new_tokens: int) -> Tensor:
-        """New token ids [B, t] on the device; the host never waits for the device in here.
-
-        A sample's end is followed by pad tokens.
-        """
+    def generate_no_sync(self, inputs: Inputs, max_new_tokens: int) -> Answer:
+        """Answer a batch that is on the device; the host never waits for the device in here."""
         if max_new_tokens < 1:
             raise ConfigError(f"max_new_tokens={max_new_tokens} must be at least 1")
         state = self.prefill(inputs, max_new_tokens)
@@ -220,7 +165,7 @@ class HybridLlava:
             if count == max_new_tokens or watch.all_ended(state.finished):
                 break
             self.decode(state)
-        return state.ids[:, :count]
+        return Answer(state.ids[:, :count], state.trace)
 
     @torch.inference_mode()
     def prefill(self, inputs: Inputs, max_new_tokens: int) -> State:
@@ -417,6 +362,3 @@ def hybridize(llava: LlavaForConditionalGeneration, config: HybridConfig) -> Hyb
 def _rows(table: Tensor, index: Tensor) -> Tensor:
     """Rows [B, L, D] of table [B, R, D] at index [B, L]."""
     return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))
-
-
-__all__ = ["HybridLlava", "Sequence", "Span", "State", "Trace", "hybridize"]

@@ -218,6 +218,18 @@ def test_an_answer_ends_with_its_end_token_and_is_padded_behind(
         assert now == (expected + [0] * 8)[: len(now)]
 
 
+def test_a_trace_says_what_was_merged_and_kept(llava: LlavaForConditionalGeneration) -> None:
+    given = batch(2)
+    model = hybridize(llava, HybridConfig(keep=5, aggregation_layer=1, thresholds=SOME))
+    ids, trace = model.generate(
+        given.input_ids, given.pixel_values, given.attention_mask, max_new_tokens=2, trace=True
+    )
+    assert ids.shape[0] == trace.visual.owner.shape[0] == 2
+    assert trace.visual.owner.shape[1] == PATCHES
+    assert trace.kept is not None and trace.kept.slot.shape == (2, 5)
+    assert trace.scores is not None and trace.scores.shape == (2, PATCHES)
+
+
 def test_the_given_model_is_left_untouched(llava: LlavaForConditionalGeneration) -> None:
     given = batch(1)
     before = dense_logits(llava, given)

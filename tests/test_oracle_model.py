@@ -17,8 +17,8 @@ from torch import Tensor
 
 from hybrid import HybridConfig, HybridLlava, hybridize
 from hybrid.config import RopeMode
-from hybrid.model import State
 from hybrid.reference import Oracle, Reading, Seen
+from hybrid.state import State
 from tests.llavas import IMAGE_TOKEN, PATCHES, Batch, batch, random_llava
 
 STEPS = 4  # logits compared a sample: of the prompt, and of three decoded tokens

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from hybrid import HybridLlava
 from hybrid.inputs import Inputs
-from hybrid.model import State
+from hybrid.state import State
 
 PRUNED = -1
 

@@ -26,8 +26,8 @@ def answer_arm(
     """Time `answerer` on one batch; nothing ends before `new_tokens` (at least 2) are there."""
     batch = answerer.encode(prompts, images)
     if answerer.hybrid is not None:
-        return _hybrid_arm(answerer.hybrid, batch, new_tokens)
-    return _dense_arm(answerer.llava, batch, new_tokens)
+        return hybrid_arm(answerer.hybrid, batch, new_tokens)
+    return dense_arm(answerer.llava, batch, new_tokens)
 
 
 def ceiling_of(device: torch.device, threads: int) -> Ceiling | None:
@@ -66,7 +66,9 @@ def floors_of(
     )
 
 
-def _hybrid_arm(model: HybridLlava, batch: Mapping[str, Tensor], new_tokens: int) -> Arm:
+def hybrid_arm(model: HybridLlava, batch: Mapping[str, Tensor], new_tokens: int) -> Arm:
+    """`HybridLlava.generate`, stage by stage, without stopping early."""
+
     def arm(watch: Stopwatch) -> None:
         with watch("answer"):
             with watch("prefill"):
@@ -96,7 +98,9 @@ class _FirstToken(StoppingCriteria):
         return torch.zeros(input_ids.shape[0], dtype=torch.bool, device=input_ids.device)
 
 
-def _dense_arm(llava: Any, batch: Mapping[str, Tensor], new_tokens: int) -> Arm:
+def dense_arm(llava: Any, batch: Mapping[str, Tensor], new_tokens: int, **options: object) -> Arm:
+    """transformers' greedy `generate`; `options` are its own, such as cache_implementation."""
+
     def arm(watch: Stopwatch) -> None:
         with watch("answer"), ExitStack() as stages:
             stages.enter_context(watch("prefill"))
@@ -107,6 +111,7 @@ def _dense_arm(llava: Any, batch: Mapping[str, Tensor], new_tokens: int) -> Arm:
                 min_new_tokens=new_tokens,
                 max_new_tokens=new_tokens,
                 do_sample=False,
+                **options,
                 stopping_criteria=[_FirstToken(stages, watch, new_tokens)],
             )
             ids.to("cpu")
