@@ -260,15 +260,12 @@ def syncs(
 
 
 def main() -> None:
-    """Entry point: user errors become one line on stderr and exit code 2."""
+    """Entry point: what the user can mend becomes one line on stderr and exit code 2."""
     try:
-        app(standalone_mode=True)
+        app()
     except (UserError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("interrupted: run the same command with --reuse to continue", file=sys.stderr)
-        raise SystemExit(130) from None
 
 
 def _command_line() -> str:

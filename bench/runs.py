@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,8 @@ def run(
             not belong to this data.
     """
     document = spec.document()
+    for sample in task.samples:  # a damaged image is found before anything is written
+        sample.image()
     if folder.is_dir() and not reuse:
         _set_aside(folder)
     if (folder / "run.json").is_file():
@@ -100,6 +103,9 @@ def run(
         score = task.score(predictions)
         task.write_official(folder, f"{spec.model}_{task.name}", predictions, score)
         _write_json(folder / "scores.json", score.to_json())
+    except KeyboardInterrupt:
+        print(f"interrupted: {folder} keeps its answers, continue with --reuse", file=sys.stderr)
+        raise
     except OSError as error:
         raise UserError(
             f"cannot write {error.filename or folder}: {error.strerror}; "

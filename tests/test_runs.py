@@ -130,3 +130,15 @@ def test_damaged_predictions_are_named_and_never_skipped(
     path.write_text(content)
     with pytest.raises(UserError, match=named):
         read_predictions(path, KNOWN)
+
+
+def test_a_damaged_image_is_found_before_anything_is_written(tmp_path: Path) -> None:
+    rubbish = "QUJD" * 100  # base64, but no image
+    data = tmp_path / "bad.tsv"
+    header = "index\tquestion\tA\tB\tanswer\tcategory\timage\tl2-category\tsplit"
+    data.write_text(f"{header}\n1\tq?\tx\ty\tA\tc\t{rubbish}\tl\tdev\n")
+    out = tmp_path / "out"
+    code, _, err = finished("run", "--data", str(data), "--model", "tiny", "--work-dir", str(out))
+    assert code == 2
+    assert "row with index 1" in err and err.count("\n") == 1
+    assert not out.exists()
