@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL.Image import Image
+from PIL import Image
 from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaProcessor
 from transformers.utils import logging as transformers_logging
 
@@ -58,6 +58,7 @@ class Checkpoint:
     llava: LlavaForConditionalGeneration
     processor: LlavaProcessor
     weights_hash: str
+    pad_to_square: bool
 
 
 def load_checkpoint(profile: Profile) -> Checkpoint:
@@ -85,7 +86,12 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
     llava: Any = LlavaForConditionalGeneration.from_pretrained(path, dtype=DTYPES[model.dtype])
     processor = LlavaProcessor.from_pretrained(path)
     processor.tokenizer.padding_side = "left"
-    return Checkpoint(llava.to(model.device).eval(), processor, _weights_hash(Path(path), llava))
+    return Checkpoint(
+        llava=llava.to(model.device).eval(),
+        processor=processor,
+        weights_hash=_weights_hash(Path(path), llava),
+        pad_to_square=profile.data.pad_to_square,
+    )
 
 
 class Answerer:
@@ -99,20 +105,27 @@ class Answerer:
     def __init__(self, checkpoint: Checkpoint, config: HybridConfig | None) -> None:
         self.processor: Any = checkpoint.processor
         self.llava: Any = checkpoint.llava
+        self.pad_to_square = checkpoint.pad_to_square
         self.hybrid = None if config is None else HybridLlava(checkpoint.llava, config)
 
-    def encode(self, prompts: Sequence[str], images: Sequence[Image]) -> dict[str, Any]:
+    def encode(self, prompts: Sequence[str], images: Sequence[Image.Image]) -> dict[str, Any]:
         """input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host."""
+        if self.pad_to_square:
+            mean = self.processor.image_processor.image_mean
+            images = [padded_to_square(image, mean) for image in images]
         encoded = self.processor(
             text=list(prompts), images=list(images), padding=True, return_tensors="pt"
         )
         return {k: encoded[k] for k in ("input_ids", "attention_mask", "pixel_values")}
 
     def answer(
-        self, prompts: Sequence[str], images: Sequence[Image], max_new_tokens: int
+        self, prompts: Sequence[str], images: Sequence[Image.Image], max_new_tokens: int
     ) -> list[str]:
         """One answer a prompt, without the prompt and without special tokens."""
-        batch = self.encode(prompts, images)
+        return self.answer_encoded(self.encode(prompts, images), max_new_tokens)
+
+    def answer_encoded(self, batch: dict[str, Any], max_new_tokens: int) -> list[str]:
+        """The same for what `encode` returned."""
         if self.hybrid is not None:
             ids = self.hybrid.generate(**dict(batch), max_new_tokens=max_new_tokens)
         else:
@@ -126,6 +139,22 @@ class Answerer:
         new_ids = ids[:, batch["input_ids"].shape[1] :]
         texts: list[str] = self.processor.batch_decode(new_ids, skip_special_tokens=True)
         return [text.strip() for text in texts]
+
+
+def padded_to_square(image: Image.Image, mean: Sequence[float]) -> Image.Image:
+    """`image` in the middle of a square as wide as its longer side; as it is if it is a square.
+
+    LLaVA's `image_aspect_ratio: pad` to the pixel: `mean`, the processor's, in [0, 1] for each
+    channel, is cut to whole numbers, and where the border is odd the right or lower part is wider.
+    """
+    width, height = image.size
+    if width == height:
+        return image
+    side = max(width, height)
+    red, green, blue = (int(channel * 255) for channel in mean)
+    square = Image.new("RGB", (side, side), (red, green, blue))
+    square.paste(image, ((side - width) // 2, (side - height) // 2))
+    return square
 
 
 def _weights_hash(path: Path, llava: Any) -> str:

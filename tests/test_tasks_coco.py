@@ -2,13 +2,14 @@
 
 import json
 import math
+import random
 from pathlib import Path
 
 import pytest
 
 from bench.errors import UserError
 from bench.tasks import load_task
-from bench.tasks.coco import score_captions
+from bench.tasks.captions import score_captions
 from tests.task_files import picture, write_tsv
 
 REFERENCES = {
@@ -63,7 +64,6 @@ def test_known_scores_of_three_captions(tmp_path: Path, capsys: pytest.CaptureFi
     )
     assert score.value == found["CIDEr"]
     assert sum(score.values.values()) / 3 == pytest.approx(score.value, rel=1e-12)
-    assert score.metrics["BLEU-4"].standard_error is None
     spread = sum((value - score.value) ** 2 for value in score.values.values()) / 2
     assert score.standard_error == pytest.approx(math.sqrt(spread / 3))
     assert capsys.readouterr().out == ""
@@ -121,3 +121,29 @@ def test_missing_captions_are_refused(tmp_path: Path) -> None:
     task = load_task(write_coco(tmp_path / "a.tsv", dict(REFERENCES)))
     with pytest.raises(UserError, match="2 of 3 rows have no prediction, the first is index 1"):
         task.score({0: "a cat"})
+
+
+def test_the_standard_error_of_bleu_agrees_with_the_jackknife() -> None:
+    """Leaving each image out once is another way to the same number, by other code."""
+    from pycocoevalcap.bleu.bleu import Bleu
+
+    draw = random.Random(1)
+    words = ["a", "the", "cat", "dog", "sits", "runs", "on", "in", "mat", "park"]
+    references = {i: [" ".join(draw.choices(words, k=9)) for _ in range(5)] for i in range(120)}
+    captions = {i: " ".join(draw.choices(words, k=draw.randint(5, 10))) for i in references}
+    found, _ = score_captions(references, captions)
+    again, _ = score_captions(references, captions)
+    assert found == again
+
+    def bleu(left_out: int) -> list[float]:
+        kept = [i for i in references if i != left_out]
+        answers = {i: [captions[i]] for i in kept}
+        scores, _ = Bleu(4).compute_score({i: references[i] for i in kept}, answers, verbose=0)
+        return [float(score) for score in scores]
+
+    without = [bleu(i) for i in references]
+    for order in (1, 2, 3):
+        values = [scores[order - 1] for scores in without]
+        mean = sum(values) / len(values)
+        spread = sum((value - mean) ** 2 for value in values) * (len(values) - 1) / len(values)
+        assert found[f"BLEU-{order}"].standard_error == pytest.approx(math.sqrt(spread), rel=0.15)

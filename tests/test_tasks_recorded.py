@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.tasks import Score, read_predictions, score_file
+from bench.errors import UserError
+from bench.tasks import Score, comparable, read_predictions, score_file
 from tests.task_files import RECORDED, needs_recorded
 
 pytestmark = needs_recorded
@@ -100,8 +101,8 @@ def test_coco_reproduces(run: str, captions: dict[str, Score]) -> None:
 @pytest.mark.slow
 def test_coco_runs_of_different_prompts_have_different_recipes(captions: dict[str, Score]) -> None:
     assert captions["dense"].recipe == {"prompt": "vlmevalkit", "tokeniser": "raw"}
-    assert captions["hybrid"].recipe == {
-        "prompt": "Write a short COCO-style caption in ONE sentence (max 15 words). No extra"
-        " details.",
-        "tokeniser": "raw",
-    }
+    assert captions["hybrid"].recipe == {"prompt": "recorded-hybrid", "tokeniser": "raw"}
+    with pytest.raises(
+        UserError, match=r"prompt vlmevalkit.* does not compare with .*recorded-hyb"
+    ):
+        comparable(captions["dense"], captions["hybrid"])

@@ -44,13 +44,19 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Data:
-    """Which data sets, and how they are run."""
+    """Which data sets, and how they are run.
+
+    Attributes:
+        pad_to_square: whether images are padded to squares with the processor's mean colour, as
+            LLaVA and VLMEvalKit do; transformers' processor alone cuts their long side.
+    """
 
     mmbench: str
     coco: str
     batch_size: int
     max_new_tokens_mmbench: int
     max_new_tokens_coco: int
+    pad_to_square: bool
 
 
 @dataclass(frozen=True)

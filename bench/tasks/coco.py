@@ -1,46 +1,53 @@
-"""COCO captions, scored as VLMEvalKit does: pycocoevalcap on raw strings.
+"""COCO captions, scored by pycocoevalcap: raw, as VLMEvalKit does, or as the literature does.
 
-Raw means neither tokenised nor lower-cased, so "mat." and "mat" differ; these numbers don't
-compare with the literature's, which are tokenised first.
+Raw means neither tokenised nor lower-cased, so "mat." and "mat" differ; the literature tokenises
+first. The two don't compare: on COCO's own captions, tokenising alone moves CIDEr by 0.24.
 """
 
 import ast
-import contextlib
-import io
 import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from bench.errors import UserError
 from bench.tasks.atomic import write_atomically
+from bench.tasks.captions import BLEU_ORDER, score_captions
 from bench.tasks.images import image_loader
-from bench.tasks.prompts import CAPTION_PROMPTS, IMAGE, get_prompt, vlmevalkit_frame
+from bench.tasks.prompts import (
+    CAPTION_FRAMES,
+    CAPTION_PROMPTS,
+    DEFAULT_PROMPT,
+    IMAGE,
+    get_prompt,
+    vlmevalkit_frame,
+)
+from bench.tasks.spice import check_spice
 from bench.tasks.table import Table, shown
 from bench.tasks.task import (
     NOT_RECORDED,
-    Metric,
     Sample,
     Score,
     check_predictions,
     prompt_sha256,
-    standard_error,
 )
+from bench.tasks.tokenise import DEFAULT_TOKENISER, check_tokeniser
 from bench.tasks.xlsx import write_xlsx
-
-BLEU_ORDER = 4
 
 
 class CocoCaptions:
     """A `Task` over a table `index answer [question] [image]`.
 
     `answer` is a Python literal, the list of reference captions. A `question` column, where there
-    is one, is what the model is asked; otherwise the text that `prompt` names.
+    is one, is what the model is asked; otherwise the text that `prompt` names. With `tokeniser`
+    ptb METEOR is scored, too; `with_spice` adds SPICE.
 
     Raises:
-        UserError: a column or cell is missing, an answer is no list of captions, or there is only
-            one image (CIDEr weighs words by how rare they are among the images, so with one
-            image every weight, and the score, is 0 whatever the caption).
+        UserError: a column or cell is missing, an answer is no list of captions, what the
+            tokeniser or SPICE needs is not installed, or there is only one image (CIDEr weighs
+            words by how rare they are among the images, so with one image every weight, and the
+            score, is 0 whatever the caption).
     """
 
     kind: Literal["coco"] = "coco"
@@ -50,9 +57,17 @@ class CocoCaptions:
         name: str,
         table: Table,
         *,
-        prompt: str | None = "vlmevalkit",
+        prompt: str | None = DEFAULT_PROMPT,
+        tokeniser: str = DEFAULT_TOKENISER,
+        with_spice: bool = False,
     ) -> None:
         self.name = name
+        self._tokeniser = check_tokeniser(tokeniser)
+        self._with_spice = with_spice
+        if with_spice:
+            if self._tokeniser != "ptb":
+                raise UserError("SPICE reads tokenised captions; add --tokeniser ptb to --spice")
+            check_spice()
         table.require("answer")
         self._references = {index: parse_references(table, index) for index in table.rows}
         if len(table.rows) < 2:
@@ -60,11 +75,14 @@ class CocoCaptions:
                 "holds one image; CIDEr needs at least two, and hundreds to mean much"
             )
         question = None if prompt is None else get_prompt(CAPTION_PROMPTS, prompt)
+        self._frame = vlmevalkit_frame if prompt is None else CAPTION_FRAMES[prompt]
+        if question is not None and prompt != DEFAULT_PROMPT:
+            _demand_asked(table, question)
         if question is not None and "question" not in table.columns:
             rows = {index: {**row, "question": question} for index, row in table.rows.items()}
             table = Table(table.source, (*table.columns, "question"), rows)
         self._table = table
-        self.recipe = {"prompt": _prompt_name(table), "tokeniser": "raw"}
+        self.recipe = {"prompt": _prompt_name(table), "tokeniser": self._tokeniser}
 
     @property
     def indices(self) -> Collection[int]:
@@ -75,7 +93,7 @@ class CocoCaptions:
         self._table.require("image", "question")
         samples = []
         for index in self._table.rows:
-            text = vlmevalkit_frame(self._table.cell(index, "question"))
+            text = self._frame(self._table.cell(index, "question"))
             if text.count(IMAGE) != 1:
                 raise self._table.error(
                     f"its question contains {IMAGE}, which stands for the one image", index
@@ -97,7 +115,9 @@ class CocoCaptions:
     def score(self, predictions: Mapping[int, str]) -> Score:
         check_predictions(self._table.source, self._table.rows, predictions)
         captions = {index: predictions[index] for index in self._table.rows}
-        metrics, cider = score_captions(self._references, captions)
+        metrics, cider = score_captions(
+            self._references, captions, self._tokeniser, with_spice=self._with_spice
+        )
         return Score(
             task=self.name,
             kind=self.kind,
@@ -113,10 +133,15 @@ class CocoCaptions:
     def write_official(
         self, folder: Path, stem: str, predictions: Mapping[int, str], score: Score
     ) -> Sequence[Path]:
-        """VLMEvalKit's `{stem}.xlsx` and, times 100, `{stem}_score.json`."""
+        """VLMEvalKit's `{stem}.xlsx` and, times 100, `{stem}_score.json`; that only of raw scores.
+
+        A reader of its layout can't tell that a score was tokenised, and would compare it.
+        """
         sheet, scores = folder / f"{stem}.xlsx", folder / f"{stem}_score.json"
         check_predictions(self._table.source, self._table.rows, predictions)
         write_xlsx(sheet, self._table.without("image"), predictions)
+        if score.recipe["tokeniser"] != "raw":
+            return (sheet,)
         times_100 = {name: metric.value * 100 for name, metric in score.metrics.items()}
         layout = {
             "Bleu": [times_100[f"BLEU-{n}"] for n in range(1, BLEU_ORDER + 1)],
@@ -125,33 +150,6 @@ class CocoCaptions:
         }
         write_atomically(scores, json.dumps(layout, indent=4).encode())
         return sheet, scores
-
-
-def score_captions(
-    references: Mapping[int, Sequence[str]], captions: Mapping[int, str]
-) -> tuple[dict[str, Metric], dict[int, float]]:
-    """BLEU-1 to 4, ROUGE_L and CIDEr of raw strings, and each image's CIDEr.
-
-    CIDEr is on pycocoevalcap's scale of 10; its word weights come from these references alone, so
-    scores of different selections of images don't compare. Its standard error holds the weights
-    fixed.
-    """
-    # Here, not above: pycocoevalcap takes long to import, and MMBench doesn't need it.
-    from pycocoevalcap.bleu.bleu import Bleu
-    from pycocoevalcap.cider.cider import Cider
-    from pycocoevalcap.rouge.rouge import Rouge
-
-    truth = {index: list(references[index]) for index in captions}
-    answers = {index: [caption] for index, caption in captions.items()}
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints as it goes
-        bleu, _ = Bleu(BLEU_ORDER).compute_score(truth, answers, verbose=0)
-        rouge, each_rouge = Rouge().compute_score(truth, answers)
-        cider, each_cider = Cider().compute_score(truth, answers)
-    count = len(captions)
-    metrics = {f"BLEU-{n}": Metric(float(b), None, count) for n, b in enumerate(bleu, start=1)}
-    metrics["ROUGE_L"] = Metric(float(rouge), standard_error(each_rouge.tolist()), count)
-    metrics["CIDEr"] = Metric(float(cider), standard_error(each_cider.tolist()), count)
-    return metrics, dict(zip(captions, each_cider.tolist(), strict=True))
 
 
 def parse_references(table: Table, index: int) -> list[str]:
@@ -165,6 +163,17 @@ def parse_references(table: Table, index: int) -> list[str]:
     if not (sound and captions):
         raise table.error(f"answer {shown(text)} is not a Python list of captions", index)
     return list(captions)
+
+
+def _demand_asked(table: Table, question: str) -> None:
+    """A prompt that was asked for by name is not passed over because the file has its own."""
+    for index, row in table.rows.items():
+        if row.get("question", question) != question:
+            raise table.error(
+                f"asks {shown(row['question'])}, not the chosen prompt; remove the question column"
+                f" or keep to the prompt {DEFAULT_PROMPT}, which asks what the file asks",
+                index,
+            )
 
 
 def _prompt_name(table: Table) -> str:

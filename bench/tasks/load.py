@@ -7,57 +7,81 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.tasks.coco import CocoCaptions
+from bench.tasks.hub import PREFIX, read_hub
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
+from bench.tasks.prompts import DEFAULT_PROMPT
 from bench.tasks.table import Table
 from bench.tasks.task import Kind, Task
+from bench.tasks.tokenise import DEFAULT_TOKENISER
 from bench.tasks.tsv import read_tsv
 
+OPENCOMPASS = "https://opencompass.openxlab.space/utils"
 FIXTURE_DATA = Path(__file__).resolve().parents[1] / "fixture" / "data"
 
 
 @dataclass(frozen=True)
 class KnownData:
-    """A data set that has a name. `md5` is None for the project's own, which git keeps."""
+    """A data set that has a name: where its file is to be had, and the md5 it must have.
+
+    Both are None for the project's own, which git keeps.
+    """
 
     kind: Kind
     md5: str | None = None
+    url: str | None = None
 
 
 KNOWN = {
     "tiny-mmbench": KnownData("mmbench"),
     "tiny-coco": KnownData("coco"),
-    "MMBench_DEV_EN": KnownData("mmbench", "b6caf1133a01c6bb705cf753bb527ed8"),
-    "COCO_VAL": KnownData("coco", "72a5079dead060269ac222c5aa5128af"),
+    "MMBench_DEV_EN": KnownData(
+        "mmbench",
+        "b6caf1133a01c6bb705cf753bb527ed8",
+        f"{OPENCOMPASS}/benchmarks/MMBench/MMBench_DEV_EN.tsv",
+    ),
+    "COCO_VAL": KnownData(
+        "coco",
+        "72a5079dead060269ac222c5aa5128af",
+        f"{OPENCOMPASS}/VLMEval/COCO_VAL.tsv",
+    ),
 }
 
 
 def load_task(
     data: str | Path,
     *,
-    prompt: str | None = "vlmevalkit",
+    prompt: str | None = DEFAULT_PROMPT,
     matcher: str = DEFAULT_MATCHER,
+    tokeniser: str = DEFAULT_TOKENISER,
+    with_spice: bool = False,
     limit: int | None = None,
     subset: Collection[int] | None = None,
 ) -> Task:
-    """The task for a known name or the path of a TSV in VLMEvalKit's columns.
+    """The task for a known name, the path of a TSV in VLMEvalKit's columns, or an `hf:` source.
 
     Args:
         prompt: None for scoring only: predictions exist, and nobody noted the prompt.
+        tokeniser: what captions are split with before they are scored, raw or ptb.
+        with_spice: score captions by SPICE, too.
         limit: only the first so many questions (with all their rotations) or images.
         subset: only these questions or images, named by `Task.group_key`.
 
     Raises:
         UserError: no such data, or something in it is wrong.
     """
-    name, path, known = _locate(data)
-    table = read_tsv(path, md5=known.md5 if known else None)
-    kind = known.kind if known else kind_of(table)
+    if str(data).startswith(PREFIX):
+        name, table = read_hub(str(data))
+        kind = kind_of(table)
+    else:
+        name, path, known = _locate(data)
+        table = read_tsv(path, md5=known.md5 if known else None)
+        kind = known.kind if known else kind_of(table)
 
     def build(rows: Table) -> Task:
         if kind == "mmbench":
             return MMBench(name, rows, prompt=prompt, matcher=matcher)
-        return CocoCaptions(name, rows, prompt=prompt)
+        return CocoCaptions(name, rows, prompt=prompt, tokeniser=tokeniser, with_spice=with_spice)
 
     task = build(table)
     if limit is not None or subset is not None:
@@ -86,8 +110,8 @@ def _locate(data: str | Path) -> tuple[str, Path, KnownData | None]:
         path = Path(data)
         if path.suffix != ".tsv":
             raise UserError(
-                f"no data set {str(data)!r}; give the path of a .tsv file or one of"
-                f" {', '.join(KNOWN)}"
+                f"no data set {str(data)!r}; give the path of a .tsv file,"
+                f" hf:OWNER/NAME:SPLIT, or one of {', '.join(KNOWN)}"
             )
         return path.stem, path, None
     name = str(data)
@@ -95,8 +119,8 @@ def _locate(data: str | Path) -> tuple[str, Path, KnownData | None]:
     path = folder / f"{name}.tsv"
     if not path.is_file():
         raise UserError(
-            f"{name}: put VLMEvalKit's {name}.tsv (md5 {known.md5}) at {path}, or set LMUData to"
-            " the folder that holds it"
+            f"{name}: python -m bench fetch {name} gets it; or put VLMEvalKit's {name}.tsv"
+            f" (md5 {known.md5}) at {path}, or set LMUData to the folder that holds it"
             if known.md5
             else f"{name}: {path} is missing; the installation is incomplete"
         )

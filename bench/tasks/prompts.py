@@ -10,9 +10,12 @@ from typing import TypeVar
 from bench.errors import UserError
 
 IMAGE = "<image>"
+DEFAULT_PROMPT = "vlmevalkit"  # there is one of this name for each kind of task
+DIRECTLY = "Answer with the option's letter from the given choices directly."
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
 Prompt = TypeVar("Prompt")
+Frame = Callable[[str], str]
 MultipleChoicePrompt = Callable[[str, str | None, Mapping[str, str]], str]
 
 
@@ -26,20 +29,44 @@ def vlmevalkit_frame(text: str) -> str:
     )
 
 
+def llava_frame(text: str) -> str:
+    """LLaVA-1.5's own conversation (`vicuna_v1`), in which it was trained; lmms-eval's too."""
+    return (
+        "A chat between a curious user and an artificial intelligence assistant."
+        " The assistant gives helpful, detailed, and polite answers to the user's questions."
+        f" USER: {IMAGE}\n{text} ASSISTANT:"
+    )
+
+
 def vlmevalkit_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
     """VLMEvalKit's LLaVA prompt for MMBench; Chinese anywhere in it switches the instruction."""
-    asked = question if hint is None else f"{hint}\n{question}"
+    listed = _listed(question, hint, options)
+    instruction = "请直接回答选项字母。" if _CHINESE.search(listed) else DIRECTLY
+    return vlmevalkit_frame(f"{listed}\n{instruction}")
+
+
+def llava_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
+    """The prompt of LLaVA's own MMBench script, behind its published scores."""
+    return llava_frame(f"{_listed(question, hint, options)}\n{DIRECTLY}")
+
+
+def lmms_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
+    """lmms-eval's: the hint stands on the question's line, an empty line before the instruction."""
+    asked = question if hint is None else f"{hint} {question}"
     listed = "".join(f"\n{letter}. {text}" for letter, text in options.items())
-    instruction = (
-        "请直接回答选项字母。"
-        if _CHINESE.search(asked + listed)
-        else "Answer with the option's letter from the given choices directly."
-    )
-    return vlmevalkit_frame(f"{asked}{listed}\n{instruction}")
+    return llava_frame(f"{asked} There are several options:{listed}\n\n{DIRECTLY}")
+
+
+def _listed(question: str, hint: str | None, options: Mapping[str, str]) -> str:
+    """Hint, question and options, each on a line of its own."""
+    asked = question if hint is None else f"{hint}\n{question}"
+    return asked + "".join(f"\n{letter}. {text}" for letter, text in options.items())
 
 
 MULTIPLE_CHOICE_PROMPTS: Mapping[str, MultipleChoicePrompt] = {
-    "vlmevalkit": vlmevalkit_multiple_choice
+    "vlmevalkit": vlmevalkit_multiple_choice,
+    "llava": llava_multiple_choice,
+    "lmms-eval": lmms_multiple_choice,
 }
 
 # The question put where a captions file has no question column of its own.
@@ -47,7 +74,18 @@ CAPTION_PROMPTS: Mapping[str, str] = {
     "vlmevalkit": (
         "Please describe this image in general. Directly provide the description, do not include"
         ' prefix like "This image depicts". '
-    )
+    ),
+    "one-sentence": "Provide a one-sentence caption for the provided image.",
+    "recorded-hybrid": (
+        "Write a short COCO-style caption in ONE sentence (max 15 words). No extra details."
+    ),
+}
+
+# What each of those questions is wrapped in; a file's own question is asked as VLMEvalKit would.
+CAPTION_FRAMES: Mapping[str, Frame] = {
+    "vlmevalkit": vlmevalkit_frame,
+    "one-sentence": llava_frame,
+    "recorded-hybrid": vlmevalkit_frame,
 }
 
 

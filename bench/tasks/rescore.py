@@ -9,8 +9,9 @@ from bench.tasks.coco import CocoCaptions
 from bench.tasks.load import kind_of, load_task
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
-from bench.tasks.table import Table, shown
+from bench.tasks.table import shown
 from bench.tasks.task import Score, Task, check_predictions
+from bench.tasks.tokenise import DEFAULT_TOKENISER
 from bench.tasks.xlsx import read_xlsx
 
 
@@ -20,6 +21,8 @@ def score_file(
     data: str | Path | None = None,
     matcher: str = DEFAULT_MATCHER,
     prompt: str | None = None,
+    tokeniser: str = DEFAULT_TOKENISER,
+    with_spice: bool = False,
 ) -> Score:
     """Scores the predictions in `path`.
 
@@ -28,11 +31,19 @@ def score_file(
             own questions and answers and is scored by them; with `data`, its rows must be exactly
             the data's.
         prompt: what the model was prompted with, if that is known; an `.xlsx` of captions knows.
+        tokeniser, with_spice: see `load_task`.
 
     Raises:
         UserError: the file is damaged, has an index twice, or not exactly the data's indices.
     """
-    task, predictions = read_predictions(path, data=data, matcher=matcher, prompt=prompt)
+    task, predictions = read_predictions(
+        path,
+        data=data,
+        matcher=matcher,
+        prompt=prompt,
+        tokeniser=tokeniser,
+        with_spice=with_spice,
+    )
     return task.score(predictions)
 
 
@@ -42,11 +53,17 @@ def read_predictions(
     data: str | Path | None = None,
     matcher: str = DEFAULT_MATCHER,
     prompt: str | None = None,
+    tokeniser: str = DEFAULT_TOKENISER,
+    with_spice: bool = False,
 ) -> tuple[Task, dict[int, str]]:
     """The predictions in `path` and the task they answer; see `score_file`."""
     if path.suffix not in (".xlsx", ".jsonl"):
         raise UserError(f"{path}: give a .xlsx or .jsonl file of predictions")
-    truth = None if data is None else load_task(data, matcher=matcher, prompt=prompt)
+    truth = None
+    if data is not None:
+        truth = load_task(
+            data, matcher=matcher, prompt=prompt, tokeniser=tokeniser, with_spice=with_spice
+        )
     if path.suffix == ".jsonl":
         if truth is None:
             raise UserError(f"{path}: holds only predictions; say which data they answer (--data)")
@@ -56,13 +73,15 @@ def read_predictions(
     predictions = {index: row.get("prediction", "") for index, row in table.rows.items()}
     if truth is not None:
         check_predictions(str(path), truth.indices, predictions)
-    return _self_contained(path.stem, table.without("prediction"), matcher, prompt), predictions
-
-
-def _self_contained(name: str, table: Table, matcher: str, prompt: str | None) -> Task:
+    table = table.without("prediction")
+    task: Task
     if kind_of(table) == "mmbench":
-        return MMBench(name, table, prompt=prompt, matcher=matcher)
-    return CocoCaptions(name, table, prompt=prompt)
+        task = MMBench(path.stem, table, prompt=prompt, matcher=matcher)
+    else:
+        task = CocoCaptions(
+            path.stem, table, prompt=prompt, tokeniser=tokeniser, with_spice=with_spice
+        )
+    return task, predictions
 
 
 def read_jsonl(path: Path) -> dict[int, str]:

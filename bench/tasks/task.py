@@ -27,7 +27,7 @@ class Sample:
 @dataclass(frozen=True)
 class Metric:
     """A mean over `count` questions, rows or images; without a standard error where the metric
-    is no mean of independent values (BLEU) or there is only one."""
+    is no mean of independent values (METEOR) or there is only one."""
 
     value: float
     standard_error: float | None
@@ -144,6 +144,19 @@ class Task(Protocol):
     ) -> Sequence[Path]:
         """Writes the files that VLMEvalKit would have written; returns their paths."""
         ...
+
+
+def comparable(a: Score, b: Score) -> None:
+    """Raises `UserError` unless the two scores were found by the same recipe."""
+    if a.kind != b.kind or a.recipe != b.recipe:
+        first, second = (
+            f"{score.task} ({', '.join(f'{k} {v}' for k, v in score.recipe.items())})"
+            for score in (a, b)
+        )
+        raise UserError(
+            f"{first} does not compare with {second}; score both with the same prompt, matcher and"
+            " tokeniser"
+        )
 
 
 def standard_error(

@@ -1,0 +1,102 @@
+"""`predictions.jsonl`: a JSON line a sample; ranks write `predictions.rank-R.jsonl` beside it.
+
+While a run goes on, lines stand in the order in which answers came; once it is complete, in that
+of the data, all in one file.
+"""
+
+import fcntl
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from bench.errors import UserError
+from bench.tasks.atomic import write_atomically
+
+FILE = "predictions.jsonl"
+RANK_FILES = "predictions.rank-*.jsonl"
+
+
+def read_predictions(path: Path, known: Collection[int], *, repair: bool = True) -> dict[int, str]:
+    """The predictions that were completely written.
+
+    Args:
+        repair: cut a torn last line off the file; without it, the line is only left out.
+
+    Raises:
+        UserError: for a damaged line before the last one, and unknown or repeated indices.
+    """
+    if not path.is_file():
+        return {}
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if repair and len(whole) < len(content):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    predictions: dict[int, str] = {}
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            index, answer = int(row["index"]), str(row["prediction"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}: line {number} is damaged; delete that line and run again with --reuse"
+            ) from error
+        if index not in known:
+            raise UserError(
+                f"{path}: line {number} answers sample {index}, which is not in the data"
+            )
+        if index in predictions:
+            raise UserError(f"{path}: line {number} answers sample {index} a second time")
+        predictions[index] = answer
+    return predictions
+
+
+def read_all(folder: Path, known: Collection[int], *, repair: bool) -> dict[int, str]:
+    """The predictions in all files of a run, in no particular order.
+
+    Raises:
+        UserError: as `read_predictions`, and where two files answer a sample differently. Equal
+            answers are what a merge that was killed leaves.
+    """
+    predictions: dict[int, str] = {}
+    for path in (folder / FILE, *sorted(folder.glob(RANK_FILES))):
+        for index, answer in read_predictions(path, known, repair=repair).items():
+            if predictions.setdefault(index, answer) != answer:
+                raise UserError(
+                    f"{path}: answers sample {index} otherwise than another file of this run; "
+                    "delete one of the two lines and run again with --reuse"
+                )
+    return predictions
+
+
+def merge(folder: Path, predictions: Mapping[int, str], order: Iterable[int]) -> None:
+    """Write all predictions into one file, in the order of the data; drop the ranks' files."""
+    content = "".join(line(index, predictions[index]) for index in order).encode()
+    path = folder / FILE
+    if not path.is_file() or path.read_bytes() != content:
+        write_atomically(path, content)
+    for part in folder.glob(RANK_FILES):
+        part.unlink()
+
+
+def line(index: int, answer: str) -> str:
+    return json.dumps({"index": index, "prediction": answer}) + "\n"
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[TextIO]:
+    """The file, for one process at a time.
+
+    Raises:
+        UserError: if another process has it.
+    """
+    with path.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"{path}: another process is writing this run; wait for it or stop it"
+            ) from error
+        yield file

@@ -1,0 +1,166 @@
+"""Read a Hugging Face data set into the same table as a VLMEvalKit file.
+
+`hf:lmms-lab/MMBench:en:dev` is a repository, its configuration and a split;
+`hf:lmms-lab/COCO-Caption2017:val` has no configuration. A path (`hf:/data/mmbench`,
+`hf:./mmbench:dev`) is a folder that `datasets` saved with `save_to_disk`.
+"""
+
+import base64
+import importlib
+import logging
+import math
+import re
+import string
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.tasks.images import resolve_pointers
+from bench.tasks.table import Table, build_table
+
+PREFIX = "hf:"
+OPTIONS = tuple(string.ascii_uppercase)
+# Here a cell that was empty in MMBench's own file became the text "nan", and lmms-eval reads it so.
+EMPTY_IF_NAN = {"hint", "comment", *OPTIONS}
+# Harnesses ask captions by their own prompt, whatever these repositories' question column says.
+MULTIPLE_CHOICE_COLUMNS = {
+    *("question", "hint", "answer", "category", "image", "source", "l2-category", "L2-category"),
+    *("comment", "split", *OPTIONS),
+}
+CAPTION_COLUMNS = {"answer", "image"}
+# COCO's image number, at the end of "COCO_val2014_000000203564.jpg".
+_IMAGE_NUMBER = re.compile(r"([0-9]+)(\.[A-Za-z]+)?$")
+
+
+def read_hub(source: str) -> tuple[str, Table]:
+    """A name for file names, and the rows; see the module.
+
+    Raises:
+        UserError: `datasets` is not installed, the data can't be had, or are no sound table.
+    """
+    where, config, split = _parts(source)
+    local = where.startswith(("/", ".", "~"))
+    dataset = _open(source, where, config, split, local=local)
+    columns = set(dataset.column_names)
+    index_column = "index" if "index" in columns else "question_id"
+    if index_column not in columns:
+        raise UserError(
+            f"{source}: no column index or question_id; the columns are"
+            f" {', '.join(sorted(columns))}"
+        )
+    wanted = MULTIPLE_CHOICE_COLUMNS if columns & {"A", "B"} else CAPTION_COLUMNS
+    kept = [column for column in dataset.column_names if column in wanted]
+    dataset = _with_encoded_images(dataset.select_columns([index_column, *kept]))
+    table = build_table(source, ["index", *kept], _lines(source, dataset, index_column, kept))
+    name = "_".join(part for part in (Path(where).name, config, split) if part)
+    return name, resolve_pointers(table) if "image" in kept else table
+
+
+def _parts(source: str) -> tuple[str, str | None, str | None]:
+    """Repository or folder, configuration, split."""
+    match source.removeprefix(PREFIX).split(":"):
+        case [where] if where:
+            return where, None, None
+        case [where, split] if where and split:
+            return where, None, split
+        case [where, config, split] if where and config and split:
+            return where, config, split
+    raise UserError(
+        f"{source!r} is no Hugging Face source: write hf:OWNER/NAME:SPLIT,"
+        " hf:OWNER/NAME:CONFIG:SPLIT or hf:/FOLDER[:SPLIT]"
+    )
+
+
+def _open(source: str, where: str, config: str | None, split: str | None, *, local: bool) -> Any:
+    """One split as a `datasets.Dataset`."""
+    if not local and split is None:
+        raise UserError(f"{source}: names no split; write for example {source}:val")
+    try:
+        datasets = _library()
+    except ImportError as error:
+        raise UserError(f"{source}: needs the package datasets; pip install datasets") from error
+    # Each of its retries would print a line.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        if local:
+            loaded: Any = datasets.load_from_disk(str(Path(where).expanduser()))
+        else:
+            loaded = datasets.load_dataset(where, config, split=split)
+    except Exception as error:  # a dozen types: connection, no such name, damaged parquet..
+        reason = " ".join(str(error).split()) or type(error).__name__
+        advice = (
+            "give a folder that datasets' save_to_disk wrote"
+            if local
+            else "load it once with a network, or copy there and give hf:/FOLDER a folder that"
+            " datasets' save_to_disk wrote"
+        )
+        raise UserError(f"{source}: can't be loaded ({reason[:200]}); {advice}") from error
+    if isinstance(loaded, datasets.DatasetDict):
+        if split not in loaded:
+            raise UserError(f"{source}: choose one of its splits {', '.join(map(str, loaded))}")
+        return loaded[split]
+    if local and split is not None:
+        raise UserError(f"{source}: the folder holds one split; leave out :{split}")
+    return loaded
+
+
+def _library() -> Any:
+    """`datasets`, which is large and untyped, and only `hf:` sources need it."""
+    return importlib.import_module("datasets")
+
+
+def _with_encoded_images(dataset: Any) -> Any:
+    """Images stay the bytes that were stored: decoding and writing them anew would cost both
+    time and, for JPEG, exactness."""
+    feature = _library().Image
+    if isinstance(dataset.features.get("image"), feature):
+        return dataset.cast_column("image", feature(decode=False))
+    return dataset
+
+
+def _lines(
+    source: str, dataset: Any, index_column: str, columns: list[str]
+) -> Iterator[tuple[int, list[str | None]]]:
+    images: dict[str, str] = {}  # rotations of a question hold copies of one image
+    for number, row in enumerate(dataset, start=1):
+        index = str(row[index_column])
+        cells: list[str | None] = [index if index_column == "index" else _image_number(index)]
+        for column in columns:
+            if column == "image":
+                image = _image(source, number, row[column])
+                cells.append(None if image is None else images.setdefault(image, image))
+            else:
+                cells.append(_text(row[column], column))
+        yield number, cells
+
+
+def _image_number(question_id: str) -> str:
+    """The number in the name of COCO's image; what has none is left to the table to refuse."""
+    match = _IMAGE_NUMBER.search(question_id)
+    return match[1] if match else question_id
+
+
+def _text(value: object, column: str) -> str | None:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if value == "nan" and column in EMPTY_IF_NAN:
+        return None
+    return str(value)  # of a list of captions this is the literal that VLMEvalKit's files hold
+
+
+def _image(source: str, number: int, value: object) -> str | None:
+    """Base64 text of an image that is stored as bytes, as a file, or as such text already."""
+    if isinstance(value, Mapping):
+        content, path = value.get("bytes"), value.get("path")
+        if content is None and path is not None:
+            try:
+                content = Path(path).read_bytes()
+            except OSError as error:
+                raise UserError(
+                    f"{source}: line {number}: the image {path} can't be read: {error.strerror}"
+                ) from error
+        value = content
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return None if value is None else str(value)
