@@ -1,13 +1,16 @@
 """One arm of a profile on one data set: from names to a finished run."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.errors import UserError
 from bench.models import Answerer, Checkpoint, arm_config
 from bench.profiles import Profile
-from bench.runs import RunSpec, run
-from bench.tasks import DEFAULT_MATCHER, Score, Task, load_task
+from bench.ranks import ALONE, Ranks, world_size
+from bench.runs import RunSpec, infer, saved_predictions, write_score
+from bench.tasks import DEFAULT_MATCHER, DEFAULT_PROMPT, DEFAULT_TOKENISER, Score, Task, load_task
 from hybrid import HybridConfig, Keep
 
 
@@ -21,38 +24,95 @@ class Options:
     limit: int | None = None
     batch_size: int | None = None
     matcher: str = DEFAULT_MATCHER
+    tokeniser: str = DEFAULT_TOKENISER
+    spice: bool = False
+    prompt: str = DEFAULT_PROMPT
+    subset: tuple[int, ...] | None = None
+    ranks: Ranks = ALONE
 
 
 def open_task(data: str, options: Options) -> Task:
     """Load a data set as the options say."""
-    return load_task(data, matcher=options.matcher, limit=options.limit)
+    return load_task(
+        data,
+        prompt=options.prompt,
+        matcher=options.matcher,
+        tokeniser=options.tokeniser,
+        with_spice=options.spice,
+        limit=options.limit,
+        subset=options.subset,
+    )
 
 
 def evaluate(
     checkpoint: Checkpoint, profile: Profile, arm: str, keep: Keep, task: Task, options: Options
 ) -> tuple[Path, Score]:
     """Run `arm` on `task` into `<work-dir>/<model>/<data>`; returns that folder and the score."""
-    model = profile.model.names if arm == "dense" else f"{profile.model.names}_{arm}"
-    config = arm_config(arm, profile, keep)
+    folder, predictions = infer_only(checkpoint, profile, arm, keep, task, options)
+    return folder, write_score(folder, task, model_name(profile, arm), predictions)
+
+
+def infer_only(
+    checkpoint: Checkpoint, profile: Profile, arm: str, keep: Keep, task: Task, options: Options
+) -> tuple[Path, Mapping[int, str]]:
+    """Answer without scoring; returns the run's folder and its predictions."""
+    if world_size() != options.ranks.size:
+        raise UserError("under torchrun only `python -m bench run` works; start this one without")
+    spec = _spec(profile, arm, keep, task, options)
+    spec = replace(spec, data={**spec.data, "weights": checkpoint.weights_hash})
+    folder = _folder(profile, arm, task, options)
+    answerer = Answerer(checkpoint, arm_config(arm, profile, keep))
+    predictions = infer(
+        folder,
+        task,
+        answerer,
+        spec,
+        reuse=options.reuse,
+        verbose=options.verbose,
+        ranks=options.ranks,
+    )
+    return folder, predictions
+
+
+def score_only(
+    profile: Profile, arm: str, keep: Keep, task: Task, options: Options
+) -> tuple[Path, Score]:
+    """Score the answers of a complete run; loads no model."""
+    folder = _folder(profile, arm, task, options)
+    predictions = saved_predictions(folder, task, _spec(profile, arm, keep, task, options))
+    return folder, write_score(folder, task, model_name(profile, arm), predictions)
+
+
+def model_name(profile: Profile, arm: str) -> str:
+    """The name that selects this arm of this profile on the command line."""
+    return profile.model.names if arm == "dense" else f"{profile.model.names}_{arm}"
+
+
+def _folder(profile: Profile, arm: str, task: Task, options: Options) -> Path:
+    return options.work_dir / model_name(profile, arm) / task.name
+
+
+def _spec(profile: Profile, arm: str, keep: Keep, task: Task, options: Options) -> RunSpec:
+    """What the answers depend on, all but the weights."""
     lengths = profile.data
-    spec = RunSpec(
-        model=model,
-        config=_document(config),
-        data={"name": task.name, "hash": task.data_hash, "prompts": task.prompt_hash}
-        | {"weights": checkpoint.weights_hash},
+    return RunSpec(
+        model=model_name(profile, arm),
+        config=_document(arm_config(arm, profile, keep)),
+        data={
+            "name": task.name,
+            "hash": task.data_hash,
+            "prompts": task.prompt_hash,
+            "images": _images(lengths.pad_to_square),
+        },
         max_new_tokens=(
             lengths.max_new_tokens_mmbench
             if task.kind == "mmbench"
             else lengths.max_new_tokens_coco
         ),
-        batch_size=options.batch_size or profile.data.batch_size,
+        batch_size=options.batch_size or lengths.batch_size,
         dtype=profile.model.dtype,
         device=profile.model.device,
     )
-    folder = options.work_dir / model / task.name
-    answerer = Answerer(checkpoint, config)
-    score = run(folder, task, answerer, spec, reuse=options.reuse, verbose=options.verbose)
-    return folder, score
 
 
 def describe(config: HybridConfig | None) -> str:
@@ -61,6 +121,11 @@ def describe(config: HybridConfig | None) -> str:
         return "transformers as it ships"
     merging = "merged" if config.thresholds is not None else "not merged"
     return f"{merging}, keep {config.budget} by {config.rank}, {config.rope} positions"
+
+
+def _images(pad_to_square: bool) -> str:
+    """For run.json: what is done to an image before the processor."""
+    return "padded to square" if pad_to_square else "as they are"
 
 
 def _document(config: HybridConfig | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """One evaluation run: infer what is missing, flush each answer, resume after any interruption.
 
-A run is a folder: `run.json` (what exactly ran), `predictions.jsonl` (one line a sample, in the
-order of the data), `scores.json`, and VLMEvalKit's own files beside them.
+A run is a folder: `run.json` (what exactly ran), `predictions.jsonl` (one line a sample, see
+`bench.predictions`), `scores.json`, and VLMEvalKit's own files beside them.
 """
 
 import contextlib
@@ -9,9 +9,11 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +38,15 @@ from rich.text import Text
 import hybrid
 from bench.errors import UserError
 from bench.models import Answerer
-from bench.tasks import Score, Task
+from bench.predictions import FILE, appending, line, merge, read_all
+from bench.ranks import ALONE, Ranks
+from bench.tasks import Sample, Score, Task
 from bench.tasks.atomic import write_atomically
 
 # What a resumed run must share with the one that it continues.
 IDENTITY = ("model", "config", "data", "max_new_tokens", "dtype", "code", "versions")
+# What scoring must share with the run that answered: neither weights nor code are at hand.
+SCORED_IDENTITY = ("model", "config", "data", "max_new_tokens")
 
 
 @dataclass(frozen=True)
@@ -78,31 +84,87 @@ class RunSpec:
         }
 
 
-def run(
-    folder: Path, task: Task, answerer: Answerer, spec: RunSpec, *, reuse: bool, verbose: bool
-) -> Score:
-    """Infer, score and write everything; returns the score.
+def infer(
+    folder: Path,
+    task: Task,
+    answerer: Answerer,
+    spec: RunSpec,
+    *,
+    reuse: bool,
+    verbose: bool,
+    ranks: Ranks = ALONE,
+) -> dict[int, str]:
+    """Answer what is missing and write it; returns all predictions, on every rank.
 
-    Without `reuse` an earlier run in `folder` is set aside as `<folder>.previous`.
+    Without `reuse` an earlier run in `folder` is set aside as `<folder>.previous`. Each rank
+    answers its shard of the data; what an earlier run of any number of ranks answered stays.
 
     Raises:
         UserError: if the run to be continued had another configuration, or its predictions do
             not belong to this data.
     """
-    document = spec.document()
     for sample in task.samples:  # a damaged image is found before anything is written
         sample.image()
-    if folder.is_dir() and not reuse:
-        _set_aside(folder)
-    if (folder / "run.json").is_file():
-        _demand_same(folder / "run.json", document)
-    try:
+    predictions: dict[int, str] = {}
+
+    def prepare() -> None:
+        if folder.is_dir() and not (reuse or ranks.restarted):
+            _set_aside(folder)
+        document = spec.document()
+        _demand_same(folder, document, IDENTITY)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "run.json", document)
-        predictions = _infer(folder / "predictions.jsonl", task, answerer, spec, verbose)
+        before = len(read_all(folder, task.indices, repair=True))
+        counts = {"samples": len(task.indices), "answered_before": before, "ranks": ranks.size}
+        _write_json(folder / "run.json", document | counts)
+
+    def finish() -> None:
+        predictions.update(read_all(folder, task.indices, repair=False))
+        merge(folder, predictions, task.indices)
+
+    with _resumable(folder):
+        ranks.lead(prepare)
+        _answer_missing(folder, task, answerer, spec, verbose, ranks)
+        ranks.lead(finish)
+    return predictions or read_all(folder, task.indices, repair=False)
+
+
+def saved_predictions(folder: Path, task: Task, spec: RunSpec) -> dict[int, str]:
+    """The predictions of a run that is complete, for scoring without a model.
+
+    Raises:
+        UserError: there is no such run, it answers other data or is of another configuration,
+            or answers are missing.
+    """
+    if not (folder / "run.json").is_file():
+        raise UserError(f"{folder} holds no run to score: run without --mode eval first")
+    before = read_document(folder / "run.json").get("data")
+    weights = before.get("weights") if isinstance(before, Mapping) else None
+    document = spec.document()
+    document["data"] = {"weights": weights} | document["data"]
+    _demand_same(folder, document, SCORED_IDENTITY)
+    predictions = read_all(folder, task.indices, repair=False)
+    if len(predictions) < len(task.indices):
+        raise UserError(
+            f"{folder} has {len(predictions)} of {len(task.indices)} answers: "
+            "finish it with --mode infer --reuse"
+        )
+    return predictions
+
+
+def write_score(folder: Path, task: Task, model: str, predictions: Mapping[int, str]) -> Score:
+    """Score the predictions, and write that and VLMEvalKit's own files."""
+    with _resumable(folder):
         score = task.score(predictions)
-        task.write_official(folder, f"{spec.model}_{task.name}", predictions, score)
+        task.write_official(folder, f"{model}_{task.name}", predictions, score)
         _write_json(folder / "scores.json", score.to_json())
+    return score
+
+
+@contextlib.contextmanager
+def _resumable(folder: Path) -> Iterator[None]:
+    """Says how to go on if the user or the disk ends the run here."""
+    try:
+        yield
     except KeyboardInterrupt:
         print(f"interrupted: {folder} keeps its answers, continue with --reuse", file=sys.stderr)
         raise
@@ -111,62 +173,56 @@ def run(
             f"cannot write {error.filename or folder}: {error.strerror}; "
             "what was written stays, continue with --reuse"
         ) from error
-    return score
 
 
-def read_predictions(path: Path, known: frozenset[int]) -> dict[int, str]:
-    """The predictions that were completely written; a torn last line is cut off the file.
-
-    Raises:
-        UserError: for a damaged line before the last one, and unknown or repeated indices.
-    """
-    if not path.is_file():
-        return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    predictions: dict[int, str] = {}
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            index, answer = int(row["index"]), str(row["prediction"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path}: line {number} is damaged; delete that line and run again with --reuse"
-            ) from error
-        if index not in known:
-            raise UserError(
-                f"{path}: line {number} answers sample {index}, which is not in the data"
-            )
-        if index in predictions:
-            raise UserError(f"{path}: line {number} answers sample {index} a second time")
-        predictions[index] = answer
-    return predictions
-
-
-def _infer(
-    path: Path, task: Task, answerer: Answerer, spec: RunSpec, verbose: bool
-) -> dict[int, str]:
-    """Answer every sample that `path` does not hold yet."""
-    predictions = read_predictions(path, frozenset(s.index for s in task.samples))
-    missing = [s for s in task.samples if s.index not in predictions]
-    with path.open("a", encoding="utf-8") as file, _progress(spec, task) as advance:
-        advance(len(predictions))
-        for start in range(0, len(missing), spec.batch_size):
-            batch = missing[start : start + spec.batch_size]
-            answers = answerer.answer(
-                [s.prompt for s in batch], [s.image() for s in batch], spec.max_new_tokens
-            )
+def _answer_missing(
+    folder: Path, task: Task, answerer: Answerer, spec: RunSpec, verbose: bool, ranks: Ranks
+) -> None:
+    """Answer what is in this rank's shard and in none of the run's files yet."""
+    done = read_all(folder, task.indices, repair=False)
+    shard = [s for position, s in enumerate(task.samples) if ranks.answers(position)]
+    missing = by_length([s for s in shard if s.index not in done], task, answerer)
+    path = folder / (FILE if ranks.size == 1 else f"predictions.rank-{ranks.rank}.jsonl")
+    console = Console(stderr=True)
+    with appending(path) as file, _progress(spec, task, len(shard), ranks.rank) as advance:
+        advance(len(shard) - len(missing))
+        for batch, encoded in _encoded(missing, answerer, spec.batch_size):
+            answers = answerer.answer_encoded(encoded, spec.max_new_tokens)
             for sample, answer in zip(batch, answers, strict=True):
-                predictions[sample.index] = answer
-                file.write(json.dumps({"index": sample.index, "prediction": answer}) + "\n")
+                file.write(line(sample.index, answer))
                 if verbose:
-                    Console(stderr=True).print(f"{sample.index}: {answer}", markup=False)
+                    console.print(f"{sample.index}: {answer}", markup=False)
             file.flush()
             advance(len(batch))
-    return predictions
+
+
+def _encoded(
+    samples: Sequence[Sample], answerer: Answerer, batch_size: int
+) -> Iterator[tuple[Sequence[Sample], dict[str, Any]]]:
+    """Batches, each decoded and encoded by a second thread while the model answers the last."""
+
+    def encode(batch: Sequence[Sample]) -> dict[str, Any]:
+        return answerer.encode([s.prompt for s in batch], [s.image() for s in batch])
+
+    batches = [samples[i : i + batch_size] for i in range(0, len(samples), batch_size)]
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = [thread.submit(encode, batch) for batch in batches[:1]]
+        for position, batch in enumerate(batches):
+            encoded = coming.pop().result()
+            coming = [thread.submit(encode, later) for later in batches[position + 1 :][:1]]
+            yield batch, encoded
+
+
+def by_length(samples: Sequence[Sample], task: Task, answerer: Answerer) -> list[Sample]:
+    """Longest prompt first, so that a batch needs little padding and memory runs out at once.
+
+    Rows of one question follow each other: they share an image, which is then decoded once.
+    """
+    if not samples:
+        return []
+    ids = answerer.processor.tokenizer([s.prompt for s in samples])["input_ids"]
+    lengths = {s.index: len(row) for s, row in zip(samples, ids, strict=True)}
+    return sorted(samples, key=lambda s: (-lengths[s.index], task.group_key(s.index), s.index))
 
 
 class _Rate(ProgressColumn):
@@ -177,8 +233,8 @@ class _Rate(ProgressColumn):
 
 
 @contextlib.contextmanager
-def _progress(spec: RunSpec, task: Task) -> Iterator[Any]:
-    """A bar on a terminal, nothing in a log; yields a function that advances it."""
+def _progress(spec: RunSpec, task: Task, total: int, rank: int) -> Iterator[Any]:
+    """A bar on rank 0's terminal, nothing in a log; yields a function that advances it."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -188,10 +244,10 @@ def _progress(spec: RunSpec, task: Task) -> Iterator[Any]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=rank > 0 or not console.is_terminal,
     )
     with bar:
-        job = bar.add_task(f"{spec.model} on {task.name}", total=len(task.samples))
+        job = bar.add_task(f"{spec.model} on {task.name}", total=total)
         yield lambda count: bar.advance(job, count)
 
 
@@ -199,27 +255,52 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(document, indent=2) + "\n").encode())
 
 
-def _demand_same(path: Path, document: Mapping[str, Any]) -> None:
-    try:
-        before = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: run again without --reuse") from error
-    for key in IDENTITY:
-        if before.get(key) != document[key]:
+def _demand_same(folder: Path, document: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Raises `UserError` unless the run in `folder`, if there is one, agrees in these keys."""
+    path = folder / "run.json"
+    if not path.is_file():
+        if (folder / FILE).is_file():
             raise UserError(
-                f"{path.parent} holds a run with another {key} "
-                f"({before.get(key)}, now {document[key]}): "
+                f"{folder} holds {FILE} but no run.json, so what it answers is unknown: "
                 "choose another --work-dir, or run without --reuse"
             )
+        return
+    before = read_document(path)
+    for key in keys:
+        difference = _difference(key, before.get(key), document[key])
+        if difference is not None:
+            raise UserError(
+                f"{folder} holds a run with another {difference}: "
+                "choose another --work-dir, or run without --reuse"
+            )
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A run.json; raises `UserError` if it is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: run again without --reuse") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path} is damaged: run again without --reuse")
+    return document
+
+
+def _difference(key: str, before: Any, now: Any) -> str | None:
+    """The first value in which two documents differ, as `key (was, now is)`; None if in none."""
+    if before == now:
+        return None
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        names = [name for name in (*now, *before) if before.get(name) != now.get(name)]
+        return _difference(f"{key}.{names[0]}", before.get(names[0]), now.get(names[0]))
+    return f"{key} ({before}, now {now})"
 
 
 def _set_aside(folder: Path) -> None:
     """Keep one earlier run, so that a forgotten --reuse does not cost it."""
     previous = folder.with_name(folder.name + ".previous")
     if previous.is_dir():
-        for file in previous.iterdir():
-            file.unlink()
-        previous.rmdir()
+        shutil.rmtree(previous)
     folder.rename(previous)
 
 

@@ -5,6 +5,7 @@ from bench.gates.accuracy import accuracy_gate
 from bench.gates.captions import caption_gate
 from bench.models import load_checkpoint
 from bench.profiles import Profile
+from bench.tasks import comparable
 from bench.verdict import Verdict
 from hybrid import Keep
 
@@ -22,6 +23,8 @@ def quality_gate(
         [evaluate(checkpoint, profile, a, keep, task, options)[1] for a in (arm, "dense")]
         for task in tasks
     )
+    for pair in (mmbench, coco):
+        comparable(*pair)
     return [
         *accuracy_gate(
             hits=mmbench[0].hits,

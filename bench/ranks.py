@@ -1,0 +1,80 @@
+"""The processes that torchrun started for one run: each answers a shard, rank 0 does the rest."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from bench.errors import UserError
+
+PATIENCE = timedelta(days=7)  # torchrun ends the others when one dies; nothing else is in a hurry
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among `size`; `restarted` if torchrun started them all once more."""
+
+    rank: int = 0
+    size: int = 1
+    restarted: bool = False
+
+    def answers(self, position: int) -> bool:
+        """Whether the sample at this position of the data is this process's: shards by stride."""
+        return position % self.size == self.rank
+
+    def lead(self, action: Callable[[], None]) -> None:
+        """Once all ranks are here, rank 0 does `action`; all go on after that, or none.
+
+        Raises:
+            UserError: on rank 0 what `action` raised, or that another rank has died.
+            SystemExit: with 2 on the others, since rank 0 says why.
+        """
+        if self.size == 1:
+            action()
+            return
+        failed = [False]
+        try:
+            dist.barrier()
+            if self.rank == 0:
+                try:
+                    action()
+                except BaseException:
+                    dist.broadcast_object_list([True])
+                    raise
+            dist.broadcast_object_list(failed)
+        except RuntimeError as error:  # gloo's, for a lost connection
+            raise UserError(
+                f"rank {self.rank}: another rank stopped; what was written stays, "
+                "continue with --reuse"
+            ) from error
+        if failed[0]:
+            raise SystemExit(2)
+
+
+ALONE = Ranks()
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[Ranks]:
+    """This process among those of torchrun's RANK and WORLD_SIZE; alone without them."""
+    size = world_size()
+    if size == 1:
+        yield ALONE
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("gloo", timeout=PATIENCE)
+    try:
+        restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+        yield Ranks(dist.get_rank(), size, restarts > 0)
+    finally:
+        dist.destroy_process_group()
+
+
+def world_size() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if "RANK" in os.environ else 1

@@ -1,0 +1,103 @@
+"""What is in a folder of runs: how far each is, how fast, and what it runs."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.predictions import FILE, RANK_FILES
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus:
+    """One run. `rate` is in answers a second since it was last started; None before the first.
+
+    Attributes:
+        folder: of the run.
+        model: its name.
+        data: the data set's name.
+        config: what is reduced, as `name value`.
+        answered: lines completely written, by all ranks.
+        samples: how many it takes.
+        rate: None if nothing was answered since.
+        last_write: of an answer; None before the first.
+        scored: whether there is a score.
+    """
+
+    folder: Path
+    model: str
+    data: str
+    config: str
+    answered: int
+    samples: int
+    rate: float | None
+    last_write: datetime | None
+    scored: bool
+
+    @property
+    def complete(self) -> bool:
+        return self.answered == self.samples
+
+    def text(self) -> str:
+        """Some lines for a terminal."""
+        rate = "-" if self.rate is None else f"{self.rate:.1f}/s since its last start"
+        last = "never" if self.last_write is None else self.last_write.isoformat(" ", "seconds")
+        state = "not complete: continue with --reuse"
+        if self.complete:
+            state = "complete" if self.scored else "answered, not scored: run with --mode eval"
+        return (
+            f"{self.folder}\n  {self.model} on {self.data}: {self.answered} of {self.samples}, "
+            f"{state}\n  last answer {last}, {rate}\n  {self.config}"
+        )
+
+
+def find_runs(folder: Path) -> list[RunStatus]:
+    """The run that `folder` is, or the runs in this work dir, by path.
+
+    Raises:
+        UserError: it is neither, or a run.json is damaged.
+    """
+    if (folder / "run.json").is_file():
+        return [read_status(folder)]
+    found = sorted(path.parent for path in folder.glob("*/*/run.json"))
+    if not found:
+        raise UserError(f"{folder} is neither a run nor a work dir: no run.json in it or in */*/")
+    return [read_status(path) for path in found]
+
+
+def read_status(folder: Path) -> RunStatus:
+    """Reads files only: a run that goes on meanwhile is not disturbed."""
+    path = folder / "run.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        model, data = str(document["model"]), str(document["data"]["name"])
+        samples, before = int(document["samples"]), int(document["answered_before"])
+        config = ", ".join(f"{name} {value}" for name, value in document["config"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged, or of an older version: run again") from error
+    files = [file for file in (folder / FILE, *folder.glob(RANK_FILES)) if file.is_file()]
+    answered = len({index for file in files for index in _indices(file)})
+    started = path.stat().st_mtime
+    written = max((file.stat().st_mtime for file in files if file.stat().st_size), default=None)
+    spent = 0.0 if written is None else written - started
+    return RunStatus(
+        folder=folder,
+        model=model,
+        data=data,
+        config=config,
+        answered=answered,
+        samples=samples,
+        rate=(answered - before) / spent if answered > before and spent > 0 else None,
+        last_write=None if written is None else datetime.fromtimestamp(written).astimezone(),
+        scored=(folder / "scores.json").is_file(),
+    )
+
+
+def _indices(file: Path) -> list[int]:
+    """Of the lines that are complete; the last one may be in the middle of being written."""
+    lines = file.read_bytes().split(b"\n")[:-1]
+    try:
+        return [int(json.loads(text)["index"]) for text in lines]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} holds a damaged line: run with --reuse to see which") from error
