@@ -1,0 +1,214 @@
+"""One side of a comparison: a run's folder, a VLMEvalKit `.xlsx`, or a reference's name."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.references.store import answers_sha256, read_reference, reference_names
+from bench.tasks import DEFAULT_MATCHER
+from bench.tasks.coco import CocoCaptions, parse_references
+from bench.tasks.load import KNOWN, kind_of
+from bench.tasks.matchers import get_matcher
+from bench.tasks.mmbench import LEVELS, MMBench, Question, read_questions
+from bench.tasks.table import Table, parse_index, shown
+from bench.tasks.task import NOT_RECORDED, Kind, check_predictions
+from bench.tasks.xlsx import read_xlsx
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """A scored run.
+
+    Attributes:
+        name: of the model, for people.
+        source: the path or name that the user gave.
+        folder: where the run's files are; None for a reference.
+        data: the data set's name.
+        recipe: prompt, and matcher or tokeniser.
+        score: gives `values`, once it is known that the runs compare: CIDEr takes seconds.
+        answers: row -> text; empty for a reference, which keeps none.
+        letters: row -> letter read, None where nothing was read; empty for captions.
+        row_hits: row -> whether its letter was right; empty for captions.
+        questions: row -> its question; empty for a reference and for captions.
+        truth: image -> its captions, as text; empty for multiple choice.
+        categories: level -> question -> category.
+        answers_sha256: identity of the right letters; empty for captions.
+        document: the run's run.json, empty if there is none.
+    """
+
+    name: str
+    source: str
+    folder: Path | None
+    kind: Kind
+    data: str
+    recipe: Mapping[str, str]
+    score: Callable[[], Mapping[int, float]]
+    answers: Mapping[int, str] = field(default_factory=dict)
+    letters: Mapping[int, str | None] = field(default_factory=dict)
+    row_hits: Mapping[int, bool] = field(default_factory=dict)
+    questions: Mapping[int, Question] = field(default_factory=dict)
+    truth: Mapping[int, list[str]] = field(default_factory=dict)
+    categories: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    answers_sha256: str = ""
+    document: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def values(self) -> Mapping[int, float]:
+        """By question 1.0 or 0.0 (right in every rotation), or by image its CIDEr."""
+        return self.score()
+
+
+def load_side(source: str, *, matcher: str | None = None, references: Path | None = None) -> Side:
+    """Read and score one side.
+
+    Args:
+        matcher: read the answers anew with this one; None means the run's own.
+        references: the user's folder of references.
+
+    Raises:
+        UserError: there is nothing by that name, the run is unfinished, or a file is damaged.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _from_folder(path, source, matcher)
+    if path.suffix == ".xlsx":
+        table, name = read_xlsx(path), path.stem.removesuffix(f"_{_data_of(path)}")
+        return _from_table(table, name, source, path.parent, matcher, {}, {})
+    known = reference_names(references)
+    if source in known:
+        return _from_reference(source, matcher, references)
+    raise UserError(
+        f"{source} is no run folder, .xlsx file or reference; references are {', '.join(known)}"
+    )
+
+
+def _from_folder(folder: Path, source: str, matcher: str | None) -> Side:
+    document = _document(folder / "run.json", "data", "config")
+    scores = _document(folder / "scores.json", "recipe", "values")
+    sheets = sorted(folder.glob("[!.~]*.xlsx"))
+    if len(sheets) != 1:
+        raise UserError(
+            f"{folder} holds {len(sheets)} .xlsx files, a finished run has one: give the file"
+        )
+    name, table = str(document.get("model", folder.name)), read_xlsx(sheets[0])
+    return _from_table(table, name, source, folder, matcher, document, scores)
+
+
+def _document(path: Path, *tables: str) -> dict[str, Any]:
+    """A JSON file of the run, in which `tables` are objects if they are there at all."""
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(
+            f"{path} is missing ({error.strerror}): finish the run with --reuse, or give its .xlsx"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: finish the run with --reuse") from error
+    if not isinstance(document, dict) or not all(
+        isinstance(document.get(table, {}), dict) for table in tables
+    ):
+        raise UserError(f"{path} is damaged: finish the run with --reuse")
+    return document
+
+
+def _values(scores: Mapping[str, Any], source: Path) -> dict[int, float]:
+    """Each image's CIDEr, as scores.json has it."""
+    values = {}
+    for text, value in scores.get("values", {}).items():
+        index = parse_index(text)
+        if index is None or not isinstance(value, int | float) or not math.isfinite(value):
+            raise UserError(f"{source} is damaged at {shown(text)}: finish the run with --reuse")
+        values[index] = float(value)
+    return values
+
+
+def _data_of(sheet: Path) -> str:
+    """The data set that a file is named after, as VLMEvalKit names them: MODEL_DATA.xlsx."""
+    known = [name for name in KNOWN if sheet.stem.endswith(f"_{name}")]
+    return known[0] if known else sheet.stem
+
+
+def _from_table(
+    table: Table,
+    name: str,
+    source: str,
+    folder: Path,
+    matcher: str | None,
+    document: Mapping[str, Any],
+    scores: Mapping[str, Any],
+) -> Side:
+    table.require("prediction")
+    answers = {index: row.get("prediction", "") for index, row in table.rows.items()}
+    recipe = scores.get("recipe", {})
+    prompt = recipe.get("prompt", NOT_RECORDED)
+    data = document.get("data", {}).get("name", _data_of(Path(table.source)))
+    table = table.without("prediction")
+    if kind_of(table) == "coco":
+        captions = CocoCaptions(name, table, prompt=None)
+        values = _values(scores, folder / "scores.json")
+        if scores:
+            check_predictions(f"{folder / 'scores.json'}", answers, values)
+        return Side(
+            name=name,
+            source=source,
+            folder=folder,
+            kind="coco",
+            data=data,
+            recipe=recipe or captions.recipe,
+            score=lambda: values or captions.score(answers).values,
+            answers=answers,
+            truth={index: parse_references(table, index) for index in table.rows},
+            document=document,
+        )
+    used = matcher or recipe.get("matcher", DEFAULT_MATCHER)
+    score = MMBench(name, table, prompt=None, matcher=used).score(answers)
+    questions = {item.index: item for item in read_questions(table)}
+    read = get_matcher(used)
+    letters = {index: read(answers[index], item.options) for index, item in questions.items()}
+    return Side(
+        name=name,
+        source=source,
+        folder=folder,
+        kind="mmbench",
+        data=data,
+        recipe={**recipe, "prompt": prompt, "matcher": used},
+        score=lambda: score.values,
+        answers=answers,
+        letters=letters,
+        row_hits={index: letters[index] == item.answer for index, item in questions.items()},
+        questions=questions,
+        categories={
+            level: {group: table.cell(group, level) for group in score.values}
+            for level in LEVELS
+            if level in table.columns
+        },
+        answers_sha256=answers_sha256({i: item.answer for i, item in questions.items()}),
+        document=document,
+    )
+
+
+def _from_reference(name: str, matcher: str | None, folder: Path | None) -> Side:
+    reference = read_reference(name, folder)
+    recipe = reference.recipe
+    if matcher is not None and matcher != recipe.matcher:
+        raise UserError(
+            f"reference {name} was read by matcher {recipe.matcher} and keeps no texts to read"
+            f" anew: leave --matcher {matcher} out"
+        )
+    return Side(
+        name=recipe.model,
+        source=name,
+        folder=None,
+        kind="mmbench",
+        data=recipe.data,
+        recipe={"prompt": recipe.prompt, "matcher": recipe.matcher},
+        score=lambda: {question: float(hit) for question, hit in reference.hits.items()},
+        letters=reference.letters,
+        row_hits=reference.row_hits,
+        answers_sha256=recipe.answers,
+    )

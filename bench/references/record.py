@@ -1,0 +1,70 @@
+"""The references that ship with the package, made from recorded VLMEvalKit runs.
+
+python -m bench.references.record RECORDED-RUNS [FOLDER]
+"""
+
+import sys
+from pathlib import Path
+
+from bench.comparison.side import Side, load_side
+from bench.errors import UserError
+from bench.references.store import SHIPPED, add_reference, reference_folder
+
+PUBLISHED = "https://github.com/eobo0530/vlm_optimization, branch tmp, January 2026"
+DATA = "MMBench_DEV_EN"
+RUNS = {"dense": "llava_v1.5_7b", "hybrid": "llava_v1.5_7b_hybrid"}
+
+
+def record(recorded: Path, folder: Path = SHIPPED) -> list[Path]:
+    """Writes one reference for each run in `recorded`; returns the paths of the CSVs."""
+    paths = []
+    for run, model in RUNS.items():
+        side = load_side(str(recorded / run / f"{model}_{DATA}.xlsx"))
+        name = f"{model}_{DATA}"
+        paths.append(store(side, name, folder, model=model, data=DATA, source=PUBLISHED))
+    return paths
+
+
+def store(side: Side, name: str, folder: Path, *, model: str, data: str, source: str) -> Path:
+    """Keeps a scored run as the reference `name` in `folder`.
+
+    Raises:
+        UserError: for captions, which have no letters, and for what is a reference already.
+    """
+    if side.kind != "mmbench":
+        raise UserError(f"{side.source} holds captions; a reference keeps multiple-choice letters")
+    if not side.questions:
+        raise UserError(f"{side.source} is a reference already")
+    return add_reference(
+        name,
+        folder,
+        letters=side.letters,
+        answers={index: item.answer for index, item in side.questions.items()},
+        source=source,
+        model=model,
+        data=data,
+        matcher=side.recipe["matcher"],
+        prompt=side.recipe["prompt"],
+    )
+
+
+def add_run(
+    run: Path, name: str | None, folder: Path | None, *, matcher: str | None = None
+) -> Path:
+    """Keeps the user's `run` in their folder of references; returns the path of its CSV.
+
+    Raises:
+        UserError: as `store` and `load_side` say.
+    """
+    if not run.exists():
+        raise UserError(f"{run} does not exist: give a run's folder or a .xlsx")
+    side = load_side(str(run), matcher=matcher)
+    model, data = side.name, side.data
+    default = model if model.endswith(data) else f"{model}_{data}"
+    place = reference_folder(folder)
+    return store(side, name or default, place, model=model, data=data, source=run.name)
+
+
+if __name__ == "__main__":
+    for written in record(*map(Path, sys.argv[1:])):
+        print(written)

@@ -1,0 +1,285 @@
+"""Two runs are compared only where that means something, and the numbers are the paired ones."""
+
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.cli import main
+from bench.compare import Comparison, compare, holm, print_comparison, two_sided_mcnemar_p
+from bench.comparison.side import load_side
+from bench.errors import UserError
+from bench.gates.paired import Pairs, difference_interval
+from bench.references.record import add_run
+from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
+from tests.task_files import RECORDED, needs_recorded
+
+DENSE, HYBRID = "llava_v1.5_7b", "llava_v1.5_7b_hybrid"
+
+
+def compared(before: Path | str, after: Path | str, **options: str) -> Comparison:
+    sides = [load_side(str(source), matcher=options.get("matcher")) for source in (before, after)]
+    return compare(sides[0], sides[1])
+
+
+def refusal(before: Path | str, after: Path | str) -> str:
+    with pytest.raises(UserError) as caught:
+        compared(before, after)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def recorded(run: str, data: str) -> Path:
+    (path,) = (RECORDED / run).glob(f"*_{data}.xlsx")
+    return path
+
+
+@needs_recorded
+def test_the_recorded_mmbench_runs_pair_as_recorded() -> None:
+    found = compared(recorded("dense", "MMBench_DEV_EN"), recorded("hybrid", "MMBench_DEV_EN"))
+    row = found.rows[0]
+    assert (row.before, row.after) == (0.6280068728522337, 0.5558419243986255)
+    assert (row.lost, row.gained, row.n) == (125, 41, 1164)
+    assert (row.low, row.high) == difference_interval(Pairs(lost=125, gained=41, n=1164))
+    assert len(found.lost) == 125 and len(found.gained) == 41
+    for level in ("l2-category", "category"):
+        rows = [row for row in found.categories if row.level == level]
+        assert sum(row.lost for row in rows) == 125 and sum(row.n for row in rows) == 1164
+    assert found.before.name == DENSE and found.before.data == "MMBench_DEV_EN"
+
+
+@needs_recorded
+def test_a_file_and_the_reference_made_of_it_do_not_differ() -> None:
+    found = compared(recorded("dense", "MMBench_DEV_EN"), f"{DENSE}_MMBench_DEV_EN")
+    assert found.lost == found.gained == []
+    assert found.rows[0].p == 1.0 and found.rows[0].low < 0 < found.rows[0].high
+
+
+@needs_recorded
+def test_the_recorded_captions_are_refused_for_their_prompts() -> None:
+    message = refusal(recorded("dense", "COCO_VAL"), recorded("hybrid", "COCO_VAL"))
+    assert "differ in prompt" in message and "'vlmevalkit'" in message
+
+
+def test_the_shipped_references_compare_by_name() -> None:
+    row = compared(f"{DENSE}_MMBench_DEV_EN", f"{HYBRID}_MMBench_DEV_EN").rows[0]
+    assert (row.lost, row.gained) == (125, 41)
+
+
+def test_differences_are_after_minus_before(tmp_path: Path) -> None:
+    before = questions_xlsx(tmp_path / "before.xlsx", "AAAB")
+    found = compared(before, questions_xlsx(tmp_path / "after.xlsx", "ABBA"))
+    row = found.rows[0]
+    assert (row.before, row.after, row.lost, row.gained) == (0.75, 0.5, 2, 1)
+    assert row.low < -0.25 < row.high
+    assert (found.lost, found.gained) == ([2, 3], [4])
+    assert {(r.category, r.lost, r.gained) for r in found.categories} == {
+        ("even", 1, 0),
+        ("odd", 1, 1),
+    }
+
+
+def test_captions_pair_by_image_with_a_bootstrap(tmp_path: Path) -> None:
+    before = captions_xlsx(tmp_path / "before.xlsx", ["a cat", "a dog", "a cow", "a hen"])
+    after = captions_xlsx(tmp_path / "after.xlsx", ["a cat", "nothing", "a cow", "a hen"])
+    found = compared(before, after)
+    (row,) = found.rows
+    assert row.metric == "CIDEr" and row.p is None and row.after < row.before
+    assert row.low <= row.after - row.before <= row.high
+    assert (found.lost, found.gained) == ([2], [])
+
+
+def test_a_run_compares_with_a_reference_of_the_users(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", "AABB")
+    add_run(run, "mine", tmp_path / "kept")
+    before = load_side("mine", references=tmp_path / "kept")
+    after = load_side(str(run_folder(tmp_path / "new", "AAAB")))
+    found = compare(before, after)
+    assert (found.lost, found.gained, found.remarks) == ([], [3], [])
+    assert {row.category for row in found.categories} == {"odd", "even"}
+
+
+def test_an_unrecorded_prompt_is_said_not_passed_over(tmp_path: Path) -> None:
+    run = run_folder(tmp_path / "run", "AA")
+    found = compared(run, questions_xlsx(tmp_path / "other.xlsx", "AA"))
+    assert found.remarks == ["the prompt of other is not recorded, so not compared"]
+
+
+@pytest.mark.parametrize(
+    ("what", "data", "recipe"),
+    [
+        ("data", {"hash": "9"}, {}),
+        ("prompts", {"prompts": "9"}, {}),
+        ("images", {"images": "padded to square"}, {}),
+        ("prompt", {}, {"prompt": "llava"}),
+        ("matcher", {}, {"matcher": "lmms-2024"}),
+    ],
+)
+def test_runs_of_other_data_or_recipe_are_refused_and_it_is_named(
+    tmp_path: Path, what: str, data: Mapping[str, str], recipe: Mapping[str, str]
+) -> None:
+    one = run_folder(tmp_path / "one", "AA")
+    two = run_folder(tmp_path / "two", "AA", data=data, recipe=recipe)
+    assert f"they differ in {what}: " in refusal(one, two)
+
+
+def test_a_matcher_of_ones_own_reads_both_runs(tmp_path: Path) -> None:
+    one = run_folder(tmp_path / "one", "AA")
+    two = run_folder(tmp_path / "two", "AA", recipe={"matcher": "lmms-2024"})
+    found = compared(one, two, matcher="vlmevalkit-2026-06")
+    assert found.after.recipe["matcher"] == "vlmevalkit-2026-06"
+
+
+def test_files_of_other_rows_questions_or_answers_are_refused(tmp_path: Path) -> None:
+    one = questions_xlsx(tmp_path / "one.xlsx", "AAAA")
+    shifted = questions_xlsx(tmp_path / "shifted.xlsx", "AAAA", first=2)
+    assert "lacks row 5" in refusal(one, shifted)
+    assert "lacks row 4" in refusal(one, questions_xlsx(tmp_path / "short.xlsx", "AAA"))
+    other = questions_xlsx(tmp_path / "other.xlsx", "AAAA", question="Who?")
+    assert "differ in question 1: 'Which? 1' and 'Who? 1'" in refusal(one, other)
+    answers = questions_xlsx(tmp_path / "answers.xlsx", "AAAA", right="B")
+    assert "differ in answer of row 1: 'A' and 'B'" in refusal(one, answers)
+    captions = captions_xlsx(tmp_path / "captions.xlsx", ["a cat", "a dog"])
+    assert "differ in kind of data" in refusal(one, captions)
+
+
+def test_other_right_answers_than_a_references_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    add_run(questions_xlsx(tmp_path / "one.xlsx", "AA"), "mine", folder)
+    other = load_side(str(questions_xlsx(tmp_path / "two.xlsx", "AA", right="B")))
+    with pytest.raises(UserError, match="differ in right answers"):
+        compare(load_side("mine", references=folder), other)
+
+
+def test_a_reference_can_not_be_read_anew(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="keeps no texts to read anew"):
+        load_side(f"{DENSE}_MMBench_DEV_EN", matcher="lmms-2024")
+
+
+def test_what_is_no_run_is_named_with_the_references_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"nowhere is no run folder.*{DENSE}_MMBench_DEV_EN"):
+        load_side(str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match=r"No such file"):
+        load_side(str(tmp_path / "missing.xlsx"))
+
+
+def test_an_unfinished_or_damaged_run_is_refused(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", "AA")
+    (folder / "scores.json").write_text("{")
+    with pytest.raises(UserError, match=r"scores.json is damaged: finish the run with --reuse"):
+        load_side(str(folder))
+    (folder / "scores.json").unlink()
+    with pytest.raises(UserError, match=r"scores.json is missing.*--reuse"):
+        load_side(str(folder))
+    (folder / "scores.json").write_text("{}")
+    (folder / "model_data.xlsx").unlink()
+    with pytest.raises(UserError, match=r"holds 0 .xlsx files"):
+        load_side(str(folder))
+
+
+def scored_captions(folder: Path, values: object) -> Path:
+    captions_xlsx(folder / "model_coco.xlsx", ["a cat", "a dog"])
+    recipe = {"prompt": "vlmevalkit", "tokeniser": "ptb"}
+    (folder / "run.json").write_text(json.dumps({"model": folder.name}))
+    (folder / "scores.json").write_text(json.dumps({"recipe": recipe, "values": values}))
+    return folder
+
+
+def test_captions_of_a_run_keep_the_scores_of_its_own_tokeniser(tmp_path: Path) -> None:
+    side = load_side(str(scored_captions(tmp_path, {"1": 0.25, "2": 4})))
+    assert side.recipe["tokeniser"] == "ptb" and side.values == {1: 0.25, 2: 4.0}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[], {}, {"1": 1.0}, {"1": "x", "2": 1}, {"1": float("nan"), "2": 1}, {"x": 1, "2": 1}],
+)
+def test_damaged_scores_are_an_error_in_one_line(tmp_path: Path, values: object) -> None:
+    with pytest.raises(UserError, match=r"scores.json") as caught:
+        load_side(str(scored_captions(tmp_path, values)))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_tables_name_both_runs_and_every_remark(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = questions_xlsx(tmp_path / "one.xlsx", "AAB")
+    print_comparison(compared(one, questions_xlsx(tmp_path / "two.xlsx", "ABB")))
+    printed = capsys.readouterr().out
+    assert "before: one" in printed and "after:  two" in printed
+    assert "circular accuracy  0.6667  0.3333  -0.3333" in printed
+    assert "note: the prompt of one and two is not recorded" in printed
+
+
+def cli(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """`python -m bench ARGUMENTS`; returns the exit code."""
+    monkeypatch.setattr("sys.argv", ["bench", *arguments])
+    with pytest.raises(SystemExit) as exited:
+        main()
+    return int(exited.value.code or 0)
+
+
+def test_the_commands_work_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_folder(tmp_path / "old", "AAB")
+    run_folder(tmp_path / "new", "ABB")
+    assert cli(monkeypatch, "reference", "add", "old", "--name", "dense") == 0
+    assert cli(monkeypatch, "reference", "list") == 0
+    assert "dense" in capsys.readouterr().out
+    assert cli(monkeypatch, "compare", "dense", "new") == 0
+    assert "circular accuracy  0.6667  0.3333  -0.3333" in capsys.readouterr().out
+    assert (tmp_path / "new" / "compare.html").is_file()
+    assert cli(monkeypatch, "compare", "new", "dense", "--output", "page.html") == 0
+    assert (tmp_path / "page.html").is_file() and (tmp_path / "references/dense.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("compare", "old", "nowhere"),
+        ("compare", "old", "other"),
+        ("reference", "add", "nowhere"),
+        ("reference", "add", "old", "--name", "a/b"),
+    ],
+)
+def test_what_can_not_be_compared_exits_2_with_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_folder(tmp_path / "old", "AA")
+    run_folder(tmp_path / "other", "AA", data={"hash": "9"})
+    assert cli(monkeypatch, *arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
+    assert not list(tmp_path.rglob("*.html")) and not (tmp_path / "references").exists()
+
+
+def test_the_two_sided_test_counts_both_tails() -> None:
+    assert two_sided_mcnemar_p(Pairs(lost=5, gained=0, n=9)) == pytest.approx(2 / 2**5)
+    assert two_sided_mcnemar_p(Pairs(lost=0, gained=5, n=9)) == pytest.approx(2 / 2**5)
+    assert two_sided_mcnemar_p(Pairs(lost=0, gained=0, n=9)) == 1.0
+
+
+def test_holm_adjusts_as_in_a_worked_example() -> None:
+    # 4 * 0.005, 3 * 0.01, 2 * 0.03, then 0.04 raised to what came before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    for p, a in zip(p_values, adjusted, strict=True):
+        assert p <= a <= min(1.0, len(p_values) * p)
+    for (p, a), (q, b) in itertools.combinations(zip(p_values, adjusted, strict=True), 2):
+        assert a <= b if p <= q else b <= a

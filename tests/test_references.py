@@ -1,0 +1,145 @@
+"""Reference runs: the shipped ones say what the recorded runs say, and a user's own come back."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.references import load_reference, read_reference, reference_names
+from bench.references.record import add_run, record
+from bench.references.store import SHIPPED
+from bench.tasks import MATCHERS
+from tests.compare_runs import captions_xlsx, questions_xlsx
+from tests.task_files import RECORDED, needs_recorded
+
+DENSE, HYBRID = "llava_v1.5_7b_MMBench_DEV_EN", "llava_v1.5_7b_hybrid_MMBench_DEV_EN"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VLM_HYBRID_REFERENCES", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy"), [(DENSE, 0.6280068728522337), (HYBRID, 0.5558419243986255)]
+)
+def test_circular_accuracy_follows_from_the_csv_alone(name: str, accuracy: float) -> None:
+    questions: dict[int, list[bool]] = {}
+    with (SHIPPED / f"{name}.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            questions.setdefault(int(row["index"]) % 1_000_000, []).append(row["hit"] == "1")
+    assert sum(map(len, questions.values())) == 4329
+    assert sum(map(all, questions.values())) / len(questions) == accuracy
+    assert load_reference(name) == {question: all(hits) for question, hits in questions.items()}
+
+
+def test_the_two_shipped_references_pair_by_question() -> None:
+    dense, hybrid = load_reference(DENSE), load_reference(HYBRID)
+    assert dense.keys() == hybrid.keys() and len(dense) == 1164
+    assert sum(dense[q] and not hybrid[q] for q in dense) == 125
+    assert sum(hybrid[q] and not dense[q] for q in dense) == 41
+
+
+@pytest.mark.parametrize("name", [DENSE, HYBRID])
+def test_a_recipe_counts_what_its_csv_holds_and_carries_no_text(name: str) -> None:
+    reference = read_reference(name)
+    recipe = reference.recipe
+    assert recipe.rows == len(reference.letters) and recipe.questions == len(reference.hits)
+    assert recipe.rows_right == sum(reference.row_hits.values())
+    assert recipe.questions_right == sum(reference.hits.values())
+    assert recipe.unreadable == sum(letter is None for letter in reference.letters.values())
+    assert recipe.matcher in MATCHERS
+    assert {len(letter) for letter in reference.letters.values() if letter} == {1}
+
+
+@needs_recorded
+def test_recording_again_gives_the_shipped_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.references.store.SHIPPED", tmp_path / "nothing shipped yet")
+    for path in record(RECORDED, tmp_path):
+        for file in (path, path.with_suffix(".json")):
+            assert file.read_bytes() == (SHIPPED / file.name).read_bytes()
+
+
+def test_a_users_run_is_kept_where_they_said_and_comes_back(tmp_path: Path) -> None:
+    run = questions_xlsx(tmp_path / "mine_tiny-mmbench.xlsx", "ABCD")
+    folder = tmp_path / "kept"
+    path = add_run(run, None, folder)
+    assert path == folder / "mine_tiny-mmbench.csv"
+    assert load_reference("mine_tiny-mmbench", folder) == {1: True, 2: False, 3: False, 4: False}
+    assert reference_names(folder) == [DENSE, HYBRID, "mine_tiny-mmbench"]
+    recipe = json.loads(path.with_suffix(".json").read_text())
+    assert recipe["data"] == "tiny-mmbench" and recipe["model"] == "mine"
+    assert str(tmp_path) not in path.with_suffix(".json").read_text()
+
+
+def test_without_a_folder_references_stand_in_the_working_directory_or_where_the_variable_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = questions_xlsx(tmp_path / "run.xlsx", "AAAA")
+    assert add_run(run, "one", None) == Path("references/one.csv")
+    monkeypatch.setenv("VLM_HYBRID_REFERENCES", str(tmp_path / "mine"))
+    assert add_run(run, "one", None) == tmp_path / "mine" / "one.csv"
+    assert load_reference("one") == dict.fromkeys([1, 2, 3, 4], True)
+
+
+def test_what_a_matcher_can_not_read_has_no_letter(tmp_path: Path) -> None:
+    run = questions_xlsx(tmp_path / "run.xlsx", ["A", "no idea", "A", "A"])
+    add_run(run, "unsure", tmp_path)
+    assert read_reference("unsure", tmp_path).letters[2] is None
+    assert read_reference("unsure", tmp_path).recipe.unreadable == 1
+
+
+def test_a_name_is_never_given_twice(tmp_path: Path) -> None:
+    run = questions_xlsx(tmp_path / "run.xlsx", "AAAA")
+    add_run(run, "taken", tmp_path)
+    for name in ("taken", DENSE):
+        with pytest.raises(UserError, match=r"exists in .*: give another --name"):
+            add_run(run, name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../out", "", ".hidden", "a b", "a/b"])
+def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
+    run = questions_xlsx(tmp_path / "run.xlsx", "AAAA")
+    with pytest.raises(UserError, match="can't name a reference"):
+        add_run(run, name or " ", tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+def test_an_unknown_name_lists_what_there_is() -> None:
+    with pytest.raises(UserError, match=f"no reference 'llava': there are {DENSE}, {HYBRID}"):
+        load_reference("llava")
+
+
+def test_a_missing_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none does not exist"):
+        add_run(tmp_path / "none", None, tmp_path)
+
+
+def test_captions_have_no_letters_to_keep(tmp_path: Path) -> None:
+    run = captions_xlsx(tmp_path / "captions.xlsx", ["a cat", "a dog"])
+    with pytest.raises(UserError, match="holds captions"):
+        add_run(run, "captions", tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["csv", "json", "fields", "missing"])
+def test_a_damaged_reference_is_an_error_in_one_line(tmp_path: Path, damage: str) -> None:
+    for ending in ("csv", "json"):
+        shutil.copy(SHIPPED / f"{DENSE}.{ending}", tmp_path / f"mine.{ending}")
+    rows, recipe = tmp_path / "mine.csv", tmp_path / "mine.json"
+    if damage == "csv":
+        rows.write_bytes(rows.read_bytes().replace(b"1,D,1", b"1,D,0", 1))
+    elif damage == "json":
+        recipe.write_bytes(recipe.read_bytes()[:40])
+    elif damage == "fields":
+        recipe.write_text("{}")
+    else:
+        rows.unlink()
+    with pytest.raises(UserError, match="mine") as caught:
+        load_reference("mine", tmp_path)
+    assert "\n" not in str(caught.value)
