@@ -69,9 +69,16 @@ def golden(session: nox.Session) -> None:
 
 
 @nox.session
+def cost(session: nox.Session) -> None:
+    """FLOPs, bytes and launches of LLaVA-1.5-7B against the recorded ones; counted, not timed."""
+    python(session, "bench", "cost", *session.posargs)
+
+
+@nox.session
 def regen(session: nox.Session) -> None:
     """Rewrite the goldens and print what changed, for review."""
     python(session, "bench", "golden", "--regen", *session.posargs)
+    python(session, "bench", "cost", "--regen")
 
 
 @nox.session

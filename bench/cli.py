@@ -1,17 +1,17 @@
-"""`python -m bench ...`: run, score, gate, latency, golden, syncs.
+"""`python -m bench ...`: run and score, compare, and the gates.
 
 Exit codes: 0 pass, 1 a gate failed, 2 wrong usage, data or environment, 3 unsure.
 """
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from bench.errors import UserError
-from hybrid.config import ConfigError
 
 if TYPE_CHECKING:
     from bench.verdict import Verdict
@@ -24,6 +24,13 @@ app = typer.Typer(
     "Exit codes: 0 pass, 1 a gate failed, 2 usage, data or environment, 3 unsure.",
 )
 
+reference = typer.Typer(no_args_is_help=True, help="Runs that others are compared with by name.")
+app.add_typer(reference, name="reference")
+
+ReferencesOption = Annotated[
+    Path | None,
+    typer.Option(help="Your own references; $VLM_HYBRID_REFERENCES or ./references if not given."),
+]
 ProfileOption = Annotated[str, typer.Option(help="A profile's name, or a .toml file.")]
 KeepOption = Annotated[
     str | None,
@@ -57,7 +64,33 @@ MatcherOption = Annotated[
         "vlmevalkit-2026-06 or lmms-2024."
     ),
 ]
+TokeniserOption = Annotated[
+    str,
+    typer.Option(
+        help="What captions are scored as: raw, as VLMEvalKit does, or ptb, as the literature "
+        "does (needs Java, adds METEOR)."
+    ),
+]
+SpiceOption = Annotated[
+    bool,
+    typer.Option("--spice", help="Score captions by SPICE, too; needs --tokeniser ptb."),
+]
+PromptOption = Annotated[
+    str,
+    typer.Option(
+        help="What is asked, and in which words: vlmevalkit, llava or lmms-eval for MMBench; "
+        "vlmevalkit, one-sentence (lmms-eval's) or recorded-hybrid for captions."
+    ),
+]
 DEFAULT_MATCHER = "vlmevalkit-2025-04"
+
+
+class Mode(StrEnum):
+    """Which part of a run is done; VLMEvalKit's names."""
+
+    ALL = "all"
+    INFER = "infer"
+    EVAL = "eval"
 
 
 @app.command()
@@ -66,7 +99,7 @@ def run(
         str,
         typer.Option(
             help="tiny-mmbench, tiny-coco, MMBench_DEV_EN, COCO_VAL, "
-            "or a .tsv file in VLMEvalKit's columns."
+            "a .tsv file in VLMEvalKit's columns, or hf:lmms-lab/MMBench:en:dev."
         ),
     ],
     model: Annotated[
@@ -85,24 +118,99 @@ def run(
     limit: LimitOption = None,
     batch_size: BatchOption = None,
     matcher: MatcherOption = DEFAULT_MATCHER,
+    tokeniser: TokeniserOption = "raw",
+    spice: SpiceOption = False,
+    prompt: PromptOption = "vlmevalkit",
+    subset: Annotated[
+        str | None,
+        typer.Option(help="Only these: mmbench-300, coco-500, or a file, an index a line."),
+    ] = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(help="all; infer: answer, don't score; eval: score what is answered."),
+    ] = Mode.ALL,
 ) -> None:
     """Let a model answer a data set, and score the answers.
 
     Example: python -m bench run --data tiny-mmbench --model tiny_hybrid --keep 36
     """
-    from bench.evaluate import Options, describe, evaluate, open_task
+    from bench.evaluate import (
+        Options,
+        describe,
+        evaluate,
+        infer_only,
+        open_task,
+        score_only,
+    )
     from bench.models import arm_config, load_checkpoint, resolve_keep
     from bench.profiles import load_profile, profile_of_model
+    from bench.ranks import joined
     from bench.report import print_score
+    from bench.subsets import load_subset
 
     name, arm = profile_of_model(model)
     profile = load_profile(name, thresholds)
     kept = resolve_keep(keep, profile)
-    options = Options(work_dir, reuse, verbose, limit, batch_size, matcher)
-    task = open_task(data, options)
-    folder, score = evaluate(load_checkpoint(profile), profile, arm, kept, task, options)
+    chosen = None if subset is None else load_subset(subset)
+    with joined() as ranks:
+        options = Options(
+            work_dir,
+            reuse,
+            verbose,
+            limit,
+            batch_size,
+            matcher,
+            tokeniser,
+            spice,
+            prompt=prompt,
+            subset=chosen,
+            ranks=ranks,
+        )
+        task = open_task(data, options)
+        if mode is Mode.EVAL:
+            if ranks.rank > 0:
+                return
+            folder, score = score_only(profile, arm, kept, task, options)
+        else:
+            checkpoint = load_checkpoint(profile)
+            if mode is Mode.INFER or ranks.rank > 0:
+                folder, _ = infer_only(checkpoint, profile, arm, kept, task, options)
+                if ranks.rank == 0:
+                    print(f"answers written to {folder}")
+                return
+            folder, score = evaluate(checkpoint, profile, arm, kept, task, options)
     print_score(score, title=f"{model} on {task.name}: {describe(arm_config(arm, profile, kept))}")
     print(f"written to {folder}")
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="A work dir, or the folder of one run.")],
+) -> None:
+    """How far each run is, how fast it goes, and what it runs.
+
+    Example: python -m bench status outputs
+    """
+    from bench.status import find_runs
+
+    for found in find_runs(folder):
+        print(found.text())
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="MMBench_DEV_EN or COCO_VAL.")],
+    url: Annotated[
+        str | None, typer.Option(help="A mirror's copy of the same file; its md5 is checked, too.")
+    ] = None,
+) -> None:
+    """Download a data set to $LMUData or ~/LMUData; goes on where it broke off.
+
+    Example: python -m bench fetch MMBench_DEV_EN
+    """
+    from bench.tasks.fetch import fetch as fetch_data
+
+    print(fetch_data(name, url=url))
 
 
 @app.command()
@@ -110,6 +218,8 @@ def score(
     file: Annotated[Path, typer.Argument(help="VLMEvalKit's .xlsx, or predictions.jsonl.")],
     data: Annotated[str | None, typer.Option(help="The data that a .jsonl answers.")] = None,
     matcher: MatcherOption = DEFAULT_MATCHER,
+    tokeniser: TokeniserOption = "raw",
+    spice: SpiceOption = False,
 ) -> None:
     """Score a file of predictions, without a model.
 
@@ -118,7 +228,8 @@ def score(
     from bench.report import print_score
     from bench.tasks import score_file
 
-    print_score(score_file(file, data=data, matcher=matcher), title=str(file))
+    found = score_file(file, data=data, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
+    print_score(found, title=str(file))
 
 
 @app.command()
@@ -214,6 +325,27 @@ def golden(
 
 
 @app.command()
+def cost(
+    regen: Annotated[
+        bool, typer.Option("--regen", help="Rewrite the recorded costs; refused under CI=true.")
+    ] = False,
+) -> None:
+    """Gate on counted cost: FLOPs, bytes and launches of LLaVA-1.5-7B, without a GPU or weights.
+
+    Example: python -m bench cost
+    """
+    from bench.gates.cost import cost_gate, rewrite_for_review
+    from bench.report import print_verdicts
+
+    if regen:
+        rewrite_for_review()
+        return
+    verdicts = cost_gate(reproduce=_command_line())
+    print_verdicts(verdicts, title="cost")
+    _exit(verdicts)
+
+
+@app.command()
 def syncs(
     model: Annotated[str, typer.Option(help="The model that is watched.")] = "tiny_hybrid",
     keep: KeepOption = None,
@@ -259,13 +391,95 @@ def syncs(
     _exit(verdicts)
 
 
+@app.command()
+def compare(
+    before: Annotated[
+        str, typer.Argument(help="The baseline: a run's folder, a .xlsx, or a reference's name.")
+    ],
+    after: Annotated[str, typer.Argument(help="What is compared with it, likewise.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The HTML page; compare.html beside the second run if not given."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The data with the images; what run.json says if not given.")
+    ] = None,
+    matcher: Annotated[
+        str | None, typer.Option(help="Read both runs anew by this matcher; else by their own.")
+    ] = None,
+    references: ReferencesOption = None,
+    pictures: Annotated[
+        bool, typer.Option(help="Run the prefill again to show which patches each run kept.")
+    ] = True,
+) -> None:
+    """Compare two runs of the same questions, and write a page with what flipped.
+
+    Example: python -m bench compare outputs/tiny/tiny-mmbench outputs/tiny_hybrid/tiny-mmbench
+    """
+    from bench.compare import compare as compare_sides
+    from bench.compare import print_comparison
+    from bench.comparison.page import write_page
+    from bench.comparison.side import load_side
+
+    sides = [load_side(text, matcher=matcher, references=references) for text in (before, after)]
+    found = compare_sides(sides[0], sides[1])
+    print_comparison(found)
+    folder = sides[1].folder or sides[0].folder or Path()
+    page = output or folder / "compare.html"
+    for remark in write_page(found, page, data=data, pictures=pictures):
+        print(f"note: {remark}")
+    print(f"written to {page}")
+
+
+@reference.command("list")
+def list_references(references: ReferencesOption = None) -> None:
+    """List the runs that a new one can be compared with by name.
+
+    Example: python -m bench reference list
+    """
+    from bench.references import print_references
+
+    print_references(references)
+
+
+@reference.command("add")
+def add_reference(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, or a .xlsx.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it; model and data if not given.")
+    ] = None,
+    references: ReferencesOption = None,
+    matcher: Annotated[
+        str | None, typer.Option(help="Read the answers anew by this matcher; else by its own.")
+    ] = None,
+) -> None:
+    """Keep a run's letters, small and without any text, to compare later runs with.
+
+    Example: python -m bench reference add outputs/tiny/tiny-mmbench --name dense
+    """
+    from bench.references.record import add_run
+
+    print(f"written to {add_run(run, name, references, matcher=matcher)}")
+
+
 def main() -> None:
     """Entry point: what the user can mend becomes one line on stderr and exit code 2."""
     try:
         app()
-    except (UserError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    except UserError as error:
+        _fail(error)
+    except ValueError as error:
+        # Here, not above: `hybrid` loads torch, which takes longer than to score a file.
+        from hybrid.config import ConfigError
+
+        if not isinstance(error, ConfigError):
+            raise
+        _fail(error)
+
+
+def _fail(error: Exception) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 def _command_line() -> str:

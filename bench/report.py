@@ -72,7 +72,7 @@ def print_verdicts(
     rows = [_verdict_cells(verdict) for verdict in verdicts]
     colours = [COLOURS[verdict.outcome] for verdict in verdicts]
     console = console or Console()
-    _print_table(console, title, VERDICT_COLUMNS, rows, colours)
+    print_table(console, title, VERDICT_COLUMNS, rows, colours)
     for command in _unique(v.reproduce for v in verdicts if v.outcome is not Outcome.PASS):
         print_line(console, f"reproduce: {command}")
 
@@ -80,7 +80,7 @@ def print_verdicts(
 def print_timings(rows: Sequence[Timing], *, title: str, console: Console | None = None) -> None:
     """A table. Plain aligned text if no terminal."""
     cells = [_timing_cells(row) for row in rows]
-    _print_table(console or Console(), title, TIMING_COLUMNS, cells, [""] * len(rows))
+    print_table(console or Console(), title, TIMING_COLUMNS, cells)
 
 
 def print_score(score: Score, *, title: str, console: Console | None = None) -> None:
@@ -89,7 +89,7 @@ def print_score(score: Score, *, title: str, console: Console | None = None) -> 
     for level, table in score.categories.items():
         rows += [_metric_cells(level, name, metric) for name, metric in table.items()]
     console = console or Console()
-    _print_table(console, title, SCORE_COLUMNS, rows, [""] * len(rows))
+    print_table(console, title, SCORE_COLUMNS, rows)
     recipe = ", ".join(f"{key} {value}" for key, value in score.recipe.items())
     print_line(console, f"{score.samples} answers, {score.unreadable} unreadable; {recipe}")
 
@@ -178,13 +178,15 @@ def _number(number: float | str) -> str:
     return number if isinstance(number, str) else f"{number:.4f}"
 
 
-def _print_table(
+def print_table(
     console: Console,
     title: str,
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
-    colours: Sequence[str],
+    colours: Sequence[str] = (),
 ) -> None:
+    """A table on a terminal, aligned text in a log. colours: of each row's second cell."""
+    colours = colours or [""] * len(rows)
     if console.is_terminal:
         table = Table(*columns, title=title, title_justify="left")
         for row, colour in zip(rows, colours, strict=True):

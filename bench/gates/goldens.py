@@ -42,18 +42,20 @@ def golden_gate(*, reproduce: str) -> list[Verdict]:
 
 
 def regenerate_for_review() -> None:
-    """Rewrite the goldens and print what changed.
-
-    Raises UserError under CI: a gate must not rewrite what it checks.
-    """
-    if os.environ.get("CI", "").lower() in ("1", "true"):
-        raise UserError("goldens are not rewritten under CI: run `nox -s regen` and review it")
+    """Rewrite the goldens and print what changed; refused under CI."""
+    refuse_under_ci()
     console = Console()
     FOLDER.mkdir(exist_ok=True)
     with console.status("goldens") as status:
         changed = regenerate(lambda case: status.update(f"golden {case}"))
     _show(changed, console)
     console.print(f"{len({d.case for d in changed})} of {len(cases())} goldens changed in {FOLDER}")
+
+
+def refuse_under_ci() -> None:
+    """Raises UserError under CI: a gate must not rewrite what it checks."""
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        raise UserError("goldens are not rewritten under CI: run `nox -s regen` and review it")
 
 
 def _show(differences: list[Difference], console: Console) -> None:
