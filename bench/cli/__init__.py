@@ -1,0 +1,43 @@
+"""`python -m bench ...`: run and score, compare, and the gates.
+
+Exit codes: 0 pass, 1 a gate failed, 2 wrong usage, data or environment, 3 unsure.
+"""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from bench.cli import gates, runs
+from bench.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Run, score, time and gate LLaVA-1.5 with reduced visual tokens. "
+    "Exit codes: 0 pass, 1 a gate failed, 2 usage, data or environment, 3 unsure.",
+)
+
+app.add_typer(runs.app)
+app.add_typer(gates.app)
+
+
+def main() -> None:
+    """Entry point: what the user can mend becomes one line on stderr and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        _fail(error)
+    except ValueError as error:
+        # Here, not above: `hybrid` loads torch, which takes longer than to score a file.
+        from hybrid.config import ConfigError
+
+        if not isinstance(error, ConfigError):
+            raise
+        _fail(error)
+
+
+def _fail(error: Exception) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(2) from None

@@ -1,0 +1,90 @@
+"""Options that several commands share, and the two ways in which commands end."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bench.verdict import Verdict
+
+ReferencesOption = Annotated[
+    Path | None,
+    typer.Option(help="Your own references; $VLM_HYBRID_REFERENCES or ./references if not given."),
+]
+ProfileOption = Annotated[str, typer.Option(help="A profile's name, or a .toml file.")]
+KeepOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Visual tokens FastV keeps: a count (36), a share to remove (0.7), or none. "
+        "Comes before FASTV_K, which comes before the profile."
+    ),
+]
+ThresholdsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Merging thresholds: a file by python -m hybrid.calibrate, or 72out. "
+        "Comes before the profile."
+    ),
+]
+WorkDirOption = Annotated[Path, typer.Option(help="Where runs and reports are written.")]
+ReuseOption = Annotated[
+    bool, typer.Option("--reuse", help="Continue the runs in --work-dir instead of starting anew.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Print each answer as it comes.")]
+LimitOption = Annotated[
+    int | None, typer.Option(min=1, help="Only the first so many questions or images.")
+]
+BatchOption = Annotated[
+    int | None, typer.Option(min=1, help="Samples at a time; the profile's if not given.")
+]
+MatcherOption = Annotated[
+    str,
+    typer.Option(
+        help="How options are read from answers: vlmevalkit-2025-04, "
+        "vlmevalkit-2026-06 or lmms-2024."
+    ),
+]
+TokeniserOption = Annotated[
+    str,
+    typer.Option(
+        help="What captions are scored as: raw, as VLMEvalKit does, or ptb, as the literature "
+        "does (needs Java, adds METEOR)."
+    ),
+]
+SpiceOption = Annotated[
+    bool,
+    typer.Option("--spice", help="Score captions by SPICE, too; needs --tokeniser ptb."),
+]
+PromptOption = Annotated[
+    str,
+    typer.Option(
+        help="What is asked, and in which words: vlmevalkit, llava or lmms-eval for MMBench; "
+        "vlmevalkit, one-sentence (lmms-eval's) or recorded-hybrid for captions."
+    ),
+]
+DEFAULT_MATCHER = "vlmevalkit-2025-04"
+
+
+class Mode(StrEnum):
+    """Which part of a run is done; VLMEvalKit's names."""
+
+    ALL = "all"
+    INFER = "infer"
+    EVAL = "eval"
+
+
+def command_line() -> str:
+    """The command as it can be typed again, FASTV_K included."""
+    setting = f"FASTV_K={os.environ['FASTV_K']} " if "FASTV_K" in os.environ else ""
+    return f"{setting}python -m bench {' '.join(sys.argv[1:])}"
+
+
+def leave(verdicts: "list[Verdict]") -> None:
+    """End with the exit code that the verdicts mean."""
+    from bench.verdict import exit_code
+
+    raise typer.Exit(exit_code(verdicts))

@@ -1,0 +1,237 @@
+"""Commands that run models and read runs: run, status, fetch, score, compare, reference."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import (
+    DEFAULT_MATCHER,
+    BatchOption,
+    KeepOption,
+    LimitOption,
+    MatcherOption,
+    Mode,
+    PromptOption,
+    ReferencesOption,
+    ReuseOption,
+    SpiceOption,
+    ThresholdsOption,
+    TokeniserOption,
+    VerboseOption,
+    WorkDirOption,
+)
+
+app = typer.Typer()
+reference = typer.Typer(no_args_is_help=True, help="Runs that others are compared with by name.")
+app.add_typer(reference, name="reference")
+
+
+@app.command()
+def run(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="tiny-mmbench, tiny-coco, MMBench_DEV_EN, COCO_VAL, "
+            "a .tsv file in VLMEvalKit's columns, or hf:lmms-lab/MMBench:en:dev."
+        ),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="tiny or llava_v1.5_7b (dense), or that followed by "
+            "_off, _dymu, _fastv, _hybrid, _random, _lowest, "
+            "_compact."
+        ),
+    ],
+    keep: KeepOption = None,
+    thresholds: ThresholdsOption = None,
+    work_dir: WorkDirOption = Path("outputs"),
+    reuse: ReuseOption = False,
+    verbose: VerboseOption = False,
+    limit: LimitOption = None,
+    batch_size: BatchOption = None,
+    matcher: MatcherOption = DEFAULT_MATCHER,
+    tokeniser: TokeniserOption = "raw",
+    spice: SpiceOption = False,
+    prompt: PromptOption = "vlmevalkit",
+    subset: Annotated[
+        str | None,
+        typer.Option(help="Only these: mmbench-300, coco-500, or a file, an index a line."),
+    ] = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(help="all; infer: answer, don't score; eval: score what is answered."),
+    ] = Mode.ALL,
+) -> None:
+    """Let a model answer a data set, and score the answers.
+
+    Example: python -m bench run --data tiny-mmbench --model tiny_hybrid --keep 36
+    """
+    from bench.evaluate import (
+        Options,
+        describe,
+        evaluate,
+        infer_only,
+        open_task,
+        score_only,
+    )
+    from bench.models import arm_config, load_checkpoint, resolve_keep
+    from bench.profiles import load_profile, profile_of_model
+    from bench.ranks import joined
+    from bench.report import print_score
+    from bench.subsets import load_subset
+
+    name, arm = profile_of_model(model)
+    profile = load_profile(name, thresholds)
+    kept = resolve_keep(keep, profile)
+    chosen = None if subset is None else load_subset(subset)
+    with joined() as ranks:
+        options = Options(
+            work_dir,
+            reuse,
+            verbose,
+            limit,
+            batch_size,
+            matcher,
+            tokeniser,
+            spice,
+            prompt=prompt,
+            subset=chosen,
+            ranks=ranks,
+        )
+        task = open_task(data, options)
+        if mode is Mode.EVAL:
+            if ranks.rank > 0:
+                return
+            folder, score = score_only(profile, arm, kept, task, options)
+        else:
+            checkpoint = load_checkpoint(profile)
+            if mode is Mode.INFER or ranks.rank > 0:
+                folder, _ = infer_only(checkpoint, profile, arm, kept, task, options)
+                if ranks.rank == 0:
+                    print(f"answers written to {folder}")
+                return
+            folder, score = evaluate(checkpoint, profile, arm, kept, task, options)
+    print_score(score, title=f"{model} on {task.name}: {describe(arm_config(arm, profile, kept))}")
+    print(f"written to {folder}")
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(help="A work dir, or the folder of one run.")],
+) -> None:
+    """How far each run is, how fast it goes, and what it runs.
+
+    Example: python -m bench status outputs
+    """
+    from bench.status import find_runs
+
+    for found in find_runs(folder):
+        print(found.text())
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="MMBench_DEV_EN or COCO_VAL.")],
+    url: Annotated[
+        str | None, typer.Option(help="A mirror's copy of the same file; its md5 is checked, too.")
+    ] = None,
+) -> None:
+    """Download a data set to $LMUData or ~/LMUData; goes on where it broke off.
+
+    Example: python -m bench fetch MMBench_DEV_EN
+    """
+    from bench.tasks.fetch import fetch as fetch_data
+
+    print(fetch_data(name, url=url))
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="VLMEvalKit's .xlsx, or predictions.jsonl.")],
+    data: Annotated[str | None, typer.Option(help="The data that a .jsonl answers.")] = None,
+    matcher: MatcherOption = DEFAULT_MATCHER,
+    tokeniser: TokeniserOption = "raw",
+    spice: SpiceOption = False,
+) -> None:
+    """Score a file of predictions, without a model.
+
+    Example: python -m bench score llava_v1.5_7b_MMBench_DEV_EN.xlsx
+    """
+    from bench.report import print_score
+    from bench.tasks import score_file
+
+    found = score_file(file, data=data, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
+    print_score(found, title=str(file))
+
+
+@app.command()
+def compare(
+    before: Annotated[
+        str, typer.Argument(help="The baseline: a run's folder, a .xlsx, or a reference's name.")
+    ],
+    after: Annotated[str, typer.Argument(help="What is compared with it, likewise.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The HTML page; compare.html beside the second run if not given."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The data with the images; what run.json says if not given.")
+    ] = None,
+    matcher: Annotated[
+        str | None, typer.Option(help="Read both runs anew by this matcher; else by their own.")
+    ] = None,
+    references: ReferencesOption = None,
+    pictures: Annotated[
+        bool, typer.Option(help="Run the prefill again to show which patches each run kept.")
+    ] = True,
+) -> None:
+    """Compare two runs of the same questions, and write a page with what flipped.
+
+    Example: python -m bench compare outputs/tiny/tiny-mmbench outputs/tiny_hybrid/tiny-mmbench
+    """
+    from bench.compare import compare as compare_sides
+    from bench.compare import print_comparison
+    from bench.comparison.page import write_page
+    from bench.comparison.side import load_side
+
+    sides = [load_side(text, matcher=matcher, references=references) for text in (before, after)]
+    found = compare_sides(sides[0], sides[1])
+    print_comparison(found)
+    folder = sides[1].folder or sides[0].folder or Path()
+    page = output or folder / "compare.html"
+    for remark in write_page(found, page, data=data, pictures=pictures):
+        print(f"note: {remark}")
+    print(f"written to {page}")
+
+
+@reference.command("list")
+def list_references(references: ReferencesOption = None) -> None:
+    """List the runs that a new one can be compared with by name.
+
+    Example: python -m bench reference list
+    """
+    from bench.references import print_references
+
+    print_references(references)
+
+
+@reference.command("add")
+def add_reference(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, or a .xlsx.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it; model and data if not given.")
+    ] = None,
+    references: ReferencesOption = None,
+    matcher: Annotated[
+        str | None, typer.Option(help="Read the answers anew by this matcher; else by its own.")
+    ] = None,
+) -> None:
+    """Keep a run's letters, small and without any text, to compare later runs with.
+
+    Example: python -m bench reference add outputs/tiny/tiny-mmbench --name dense
+    """
+    from bench.references.record import add_run
+
+    print(f"written to {add_run(run, name, references, matcher=matcher)}")
