@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from bench.cli import gates, runs
+from bench.cli import accuracy, cost, golden, latency, runs, syncs
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -19,8 +19,8 @@ app = typer.Typer(
     "Exit codes: 0 pass, 1 a gate failed, 2 usage, data or environment, 3 unsure.",
 )
 
-app.add_typer(runs.app)
-app.add_typer(gates.app)
+for commands in (runs, accuracy, latency, golden, cost, syncs):
+    app.add_typer(commands.app)
 
 
 def main() -> None:

@@ -1,0 +1,30 @@
+"""`golden`: the recorded positions, owners and masks."""
+
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import command_line, leave
+
+app = typer.Typer()
+
+
+@app.command()
+def golden(
+    regen: Annotated[
+        bool, typer.Option("--regen", help="Rewrite the goldens; refused under CI=true.")
+    ] = False,
+) -> None:
+    """Compare positions, owners and pruning masks with the recorded ones.
+
+    Example: python -m bench golden
+    """
+    from bench.gates.goldens import golden_gate, regenerate_for_review
+    from bench.report import print_verdicts
+
+    if regen:
+        regenerate_for_review()
+        return
+    verdicts = golden_gate(reproduce=command_line())
+    print_verdicts(verdicts, title="goldens")
+    leave(verdicts)
