@@ -1,7 +1,8 @@
-"""Kill a run N times at random moments, continue it each time, compare with one left alone.
+"""Kill a run N times, continue it each time, compare with one left alone.
 
     python -m tests.kill_runs 50
 
+Every second kill falls at a random moment, every other one right after an answer was written.
 The model is loaded once, and each attempt is a fork, so that moments fall into the run itself
 and not into its imports. A run that ends before its moment is begun anew.
 """
@@ -47,12 +48,14 @@ def main(kills: int, folder: Path) -> str:
         if child == 0:
             attempt(broken)
             os._exit(0)
-        time.sleep(draw.random() * seconds * 0.4)  # several kills before a run is through
+        if killed % 2:
+            time.sleep(draw.random() * seconds * 0.4)  # several kills before a run is through
+        else:
+            _wait_for_growth(run / FILE, seconds)
         os.kill(child, signal.SIGKILL)
         if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
             killed += 1
-            written = (run / FILE).is_file() and (run / FILE).stat().st_size > 0
-            partial += written and not (run / "scores.json").is_file()
+            partial += _size(run / FILE) > 0 and not (run / "scores.json").is_file()
         else:
             finished += 1
             _compare(run, undisturbed)
@@ -61,6 +64,16 @@ def main(kills: int, folder: Path) -> str:
     _compare(run, undisturbed)
     assert partial, "no kill fell between the first and the last answer"
     return f"{killed} kills, {partial} amid the answers, {finished + 1} runs compared: all equal"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _wait_for_growth(path: Path, seconds: float) -> None:
+    before, until = _size(path), time.monotonic() + seconds
+    while _size(path) == before and time.monotonic() < until:
+        time.sleep(0.0002)
 
 
 def _compare(run: Path, undisturbed: Path) -> None:
