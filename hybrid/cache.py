@@ -38,6 +38,10 @@ class KVCache:
         buffers = self._buffers[layer]
         return 0 if buffers is None else buffers[0].shape[2] - self._new_tokens
 
+    def buffers(self) -> list[Tensor]:
+        """Keys and values of all layers that have a prompt."""
+        return [tensor for pair in self._buffers if pair is not None for tensor in pair]
+
     def nbytes(self) -> int:
         """Bytes held by all buffers."""
-        return sum(t.nbytes for pair in self._buffers if pair is not None for t in pair)
+        return sum(tensor.nbytes for tensor in self.buffers())

@@ -18,8 +18,7 @@ from transformers import LlavaForConditionalGeneration
 from hybrid.config import ConfigError, HybridConfig
 from hybrid.inputs import Inputs
 from hybrid.model import HybridLlava
-from hybrid.state import Answer, State
-from hybrid.stopping import EndWatch
+from hybrid.state import State
 
 BUCKETS = (640, 704, 768, 1024)
 WARMUP = 3  # runs before a capture, so that libraries have chosen their kernels and workspaces
@@ -38,6 +37,9 @@ class _Captured:
 
 class GraphedLlava(HybridLlava):
     """A `HybridLlava` on a CUDA device that replays captured graphs instead of launching kernels.
+
+    A prefill overwrites the state that an earlier one of the same batch size, bucket and number of
+    new tokens returned.
 
     Args:
         llava: transformers' model, on a CUDA device.
@@ -62,8 +64,8 @@ class GraphedLlava(HybridLlava):
         self._captured: dict[tuple[int, int, int], _Captured] = {}
 
     @torch.inference_mode()
-    def generate_no_sync(self, inputs: Inputs, max_new_tokens: int) -> Answer:
-        """As in `HybridLlava`; the result is overwritten by the next call."""
+    def prefill(self, inputs: Inputs, max_new_tokens: int) -> State:
+        """As in `HybridLlava`, in the smallest bucket that holds the prompt."""
         bucket = bucket_of(inputs.input_ids.shape[1], self.buckets)
         padded = left_padded(inputs, bucket)
         key = (inputs.batch, bucket, max_new_tokens)
@@ -72,26 +74,36 @@ class GraphedLlava(HybridLlava):
         captured = self._captured[key]
         _copy_inputs(padded, captured.inputs)
         captured.prefill.replay()
-        watch = EndWatch(self.device)
-        for count in range(1, max_new_tokens + 1):
-            captured.select.replay()
-            if count == max_new_tokens or watch.all_ended(captured.state.finished):
-                break
-            captured.decode.replay()
-        return Answer(captured.state.ids[:, :count], captured.state.trace)
+        return captured.state
+
+    @torch.inference_mode()
+    def select(self, state: State) -> None:
+        """As in `HybridLlava`."""
+        self._graphs_of(state).select.replay()
+
+    @torch.inference_mode()
+    def decode(self, state: State) -> None:
+        """As in `HybridLlava`."""
+        self._graphs_of(state).decode.replay()
+
+    def _graphs_of(self, state: State) -> _Captured:
+        for captured in self._captured.values():
+            if captured.state is state:
+                return captured
+        raise ValueError("this state is not one that this model's prefill returned")
 
     def _capture(self, inputs: Inputs, max_new_tokens: int) -> _Captured:
         inputs = replace(inputs, pixel_values=inputs.pixel_values.clone())
         state: list[State] = []
 
         def prefill() -> None:
-            state[:] = [self.prefill(inputs, max_new_tokens)]
+            state[:] = [HybridLlava.prefill(self, inputs, max_new_tokens)]
 
         prefill_graph = _graph(prefill)
         # Each run of a step starts from a fresh prefill, or the steps would overrun their buffers.
         fresh = prefill_graph.replay
-        select_graph = _graph(lambda: self.select(state[0]), fresh)
-        decode_graph = _graph(lambda: self.decode(state[0]), fresh)
+        select_graph = _graph(lambda: HybridLlava.select(self, state[0]), fresh)
+        decode_graph = _graph(lambda: HybridLlava.decode(self, state[0]), fresh)
         return _Captured(inputs, state[0], prefill_graph, select_graph, decode_graph)
 
 

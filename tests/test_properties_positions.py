@@ -223,6 +223,19 @@ def test_the_last_row_is_that_of_the_full_attention_matrix(
     assert float((row[padding:] - exact).abs().max()) <= 2 * (rounding + 2.0**-23)
 
 
+def test_scores_of_half_precision_keys_are_ranked_in_float32() -> None:
+    """Products, softmax and the mean over heads: in bfloat16 unequal tokens would tie."""
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(2, 4, 1, 8, generator=generator).bfloat16()
+    key = torch.randn(2, 4, 60, 8, generator=generator).bfloat16()
+    row = last_row_scores(query, key, torch.ones(2, 60, dtype=torch.bool), 8**-0.5)
+    exact = (query.double() @ key.double().transpose(2, 3) * 8**-0.5).softmax(-1).mean(dim=(1, 2))
+    assert row.dtype == torch.float32
+    # A product sums 8 terms of at most 3; exp makes its absolute error one of the whole share.
+    allowed = exact * 2 * 8 * 2.0**-24 * 10
+    assert (row.double() - exact).abs().le(allowed).all()
+
+
 @SETTINGS
 @given(
     st.lists(st.integers(0, 2**40), min_size=2, max_size=4),
