@@ -2,6 +2,7 @@
 
 nox                          lint, typecheck, tests
 nox -s accuracy latency      the gates, on the embedded tiny profile
+nox -s gate-check mutants    whether the gates themselves can be trusted
 nox -s accuracy -- --profile llava-1.5-7b --keep 36
 """
 
@@ -17,6 +18,7 @@ nox.options.default_venv_backend = "none"
 
 ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "shared"
+OUTPUTS = ROOT / "outputs"
 
 
 def python(session: nox.Session, *arguments: str) -> None:
@@ -33,6 +35,7 @@ def python(session: nox.Session, *arguments: str) -> None:
         constraints = ("-c", "constraints.txt", "-e", ".[dev]")
         session.run(executable, "-m", "pip", "install", "--quiet", *constraints)
         stamp.write_text(wanted)
+    OUTPUTS.mkdir(exist_ok=True)
     session.run(executable, "-m", *arguments)
 
 
@@ -59,7 +62,8 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def speed(session: nox.Session) -> None:
     """Ratios of a LLaVA of true depth and token counts, on this machine's CPU; some minutes."""
-    python(session, "pytest", "-m", "speed", "-s", *session.posargs)
+    written = f"--benchmark-json={OUTPUTS / 'speed.json'}"
+    python(session, "pytest", "-m", "speed", "-s", written, *session.posargs)
 
 
 @nox.session
@@ -97,3 +101,42 @@ def accuracy(session: nox.Session) -> None:
 def latency(session: nox.Session) -> None:
     """Time hybrid against dense in one process, interleaved, and gate on the ratio."""
     python(session, "bench", "latency", *session.posargs)
+    session.notify("kernels", posargs=())
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """Time the kernels one by one, for `pytest-benchmark compare`; gates on nothing."""
+    written = f"--benchmark-json={OUTPUTS / 'kernels.json'}"
+    measured = ("--benchmark-max-time=1", "--benchmark-min-rounds=5", written)
+    python(session, "pytest", "tests/test_kernels_benchmark.py", *measured, *session.posargs)
+
+
+@nox.session
+def sweep(session: nox.Session) -> None:
+    """Accuracy against latency over token budgets, as a table and a plot."""
+    python(session, "bench", "sweep", *session.posargs)
+
+
+@nox.session
+def history(session: nox.Session) -> None:
+    """The recorded runs of this machine over commits, steps marked."""
+    python(session, "bench", "history", *session.posargs)
+
+
+@nox.session(name="gate-check")
+def gate_check(session: nox.Session) -> None:
+    """The gates on known truths: how often they cry wolf, and how often they sleep."""
+    python(session, "bench", "gate-check", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant known defects one by one; each must turn a gate red."""
+    python(session, "bench", "mutants", *session.posargs)
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Change every line of the pure core in turn; a test must notice."""
+    python(session, "tests.mutation", *session.posargs)

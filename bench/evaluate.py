@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.models import Answerer, Checkpoint, arm_config
+from bench.models import Checkpoint, arm_config
 from bench.profiles import Profile
 from bench.ranks import ALONE, Ranks, world_size
+from bench.recording import RecordingAnswerer
 from bench.runs import RunSpec, infer, saved_predictions, write_score
 from bench.tasks import DEFAULT_MATCHER, DEFAULT_PROMPT, DEFAULT_TOKENISER, Score, Task, load_task
 from hybrid import HybridConfig, Keep
@@ -61,7 +62,7 @@ def infer_only(
     spec = _spec(profile, arm, keep, task, options)
     spec = replace(spec, data={**spec.data, "weights": checkpoint.weights_hash})
     folder = _folder(profile, arm, task, options)
-    answerer = Answerer(checkpoint, arm_config(arm, profile, keep))
+    answerer = RecordingAnswerer(checkpoint, arm_config(arm, profile, keep))
     predictions = infer(
         folder,
         task,

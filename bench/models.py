@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaProcessor
 from transformers.utils import logging as transformers_logging
 
@@ -126,6 +127,13 @@ class Answerer:
 
     def answer_encoded(self, batch: dict[str, Any], max_new_tokens: int) -> list[str]:
         """The same for what `encode` returned."""
+        return self.texts(self.new_ids(batch, max_new_tokens))
+
+    def new_ids(self, batch: dict[str, Any], max_new_tokens: int, **dense: Any) -> Tensor:
+        """Token ids [B, t] of what `encode` returned, end tokens included.
+
+        dense: further arguments for transformers' `generate`; another arm doesn't take them.
+        """
         if self.hybrid is not None:
             ids = self.hybrid.generate(**dict(batch), max_new_tokens=max_new_tokens)
         else:
@@ -135,8 +143,13 @@ class Answerer:
                 **{name: tensor.to(self.llava.device) for name, tensor in batch.items()},
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
+                **dense,
             )
-        new_ids = ids[:, batch["input_ids"].shape[1] :]
+        new_ids: Tensor = ids[:, batch["input_ids"].shape[1] :]
+        return new_ids
+
+    def texts(self, new_ids: Tensor) -> list[str]:
+        """Token ids [B, t] as answers."""
         texts: list[str] = self.processor.batch_decode(new_ids, skip_special_tokens=True)
         return [text.strip() for text in texts]
 

@@ -1,10 +1,11 @@
 """`predictions.jsonl`: a JSON line a sample; ranks write `predictions.rank-R.jsonl` beside it.
 
 While a run goes on, lines stand in the order in which answers came; once it is complete, in that
-of the data, all in one file.
+of the data, all in one file, and `predictions.sha256` (as `sha256sum` writes it) seals it.
 """
 
 import fcntl
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from bench.tasks.atomic import write_atomically
 
 FILE = "predictions.jsonl"
 RANK_FILES = "predictions.rank-*.jsonl"
+SEAL = "predictions.sha256"
 
 
 def read_predictions(path: Path, known: Collection[int], *, repair: bool = True) -> dict[int, str]:
@@ -27,15 +29,8 @@ def read_predictions(path: Path, known: Collection[int], *, repair: bool = True)
     Raises:
         UserError: for a damaged line before the last one, and unknown or repeated indices.
     """
-    if not path.is_file():
-        return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if repair and len(whole) < len(content):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
     predictions: dict[int, str] = {}
-    for number, line in enumerate(whole.splitlines(), start=1):
+    for number, line in enumerate(whole_lines(path, repair=repair), start=1):
         try:
             row = json.loads(line)
             index, answer = int(row["index"]), str(row["prediction"])
@@ -51,6 +46,21 @@ def read_predictions(path: Path, known: Collection[int], *, repair: bool = True)
             raise UserError(f"{path}: line {number} answers sample {index} a second time")
         predictions[index] = answer
     return predictions
+
+
+def whole_lines(path: Path, *, repair: bool) -> list[bytes]:
+    """The lines of a file that were completely written; none if there is no file.
+
+    repair: cut a torn last line off the file; without it, the line is only left out.
+    """
+    if not path.is_file():
+        return []
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if repair and len(whole) < len(content):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    return whole.splitlines()
 
 
 def read_all(folder: Path, known: Collection[int], *, repair: bool) -> dict[int, str]:
@@ -79,6 +89,29 @@ def merge(folder: Path, predictions: Mapping[int, str], order: Iterable[int]) ->
         write_atomically(path, content)
     for part in folder.glob(RANK_FILES):
         part.unlink()
+
+
+def seal(folder: Path) -> None:
+    """Note what the complete predictions are."""
+    write_atomically(folder / SEAL, f"{_sha256(folder)}  {FILE}\n".encode())
+
+
+def demand_sealed(folder: Path) -> None:
+    """Raises `UserError` if complete predictions are not those that the run wrote. A run without
+    a seal was interrupted just before it, or is of an older version."""
+    path = folder / SEAL
+    if path.is_file() and path.read_text(encoding="utf-8").split(maxsplit=1)[:1] != [
+        _sha256(folder)
+    ]:
+        raise UserError(
+            f"{folder / FILE} is not what the run wrote ({SEAL} says so): restore it, or run again"
+            " without --reuse"
+        )
+
+
+def _sha256(folder: Path) -> str:
+    path = folder / FILE
+    return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
 
 
 def line(index: int, answer: str) -> str:

@@ -1,7 +1,8 @@
 """One evaluation run: infer what is missing, flush each answer, resume after any interruption.
 
 A run is a folder: `run.json` (what exactly ran), `predictions.jsonl` (one line a sample, see
-`bench.predictions`), `scores.json`, and VLMEvalKit's own files beside them.
+`bench.predictions`), `margins.jsonl` (how near those answers were, see `bench.margins`),
+`scores.json`, and VLMEvalKit's own files beside them.
 """
 
 import contextlib
@@ -36,10 +37,12 @@ from rich.progress import (
 from rich.text import Text
 
 import hybrid
+from bench import margins
 from bench.errors import UserError
 from bench.models import Answerer
-from bench.predictions import FILE, appending, line, merge, read_all
+from bench.predictions import FILE, appending, demand_sealed, line, merge, read_all, seal
 from bench.ranks import ALONE, Ranks
+from bench.recording import RecordingAnswerer
 from bench.tasks import Sample, Score, Task
 from bench.tasks.atomic import write_atomically
 
@@ -87,7 +90,7 @@ class RunSpec:
 def infer(
     folder: Path,
     task: Task,
-    answerer: Answerer,
+    answerer: RecordingAnswerer,
     spec: RunSpec,
     *,
     reuse: bool,
@@ -100,8 +103,8 @@ def infer(
     answers its shard of the data; what an earlier run of any number of ranks answered stays.
 
     Raises:
-        UserError: if the run to be continued had another configuration, or its predictions do
-            not belong to this data.
+        UserError: if the run to be continued had another configuration, its predictions do not
+            belong to this data, or they were changed after it was complete.
     """
     for sample in task.samples:  # a damaged image is found before anything is written
         sample.image()
@@ -114,12 +117,17 @@ def infer(
         _demand_same(folder, document, IDENTITY)
         folder.mkdir(parents=True, exist_ok=True)
         before = len(read_all(folder, task.indices, repair=True))
+        if before == len(task.indices):
+            demand_sealed(folder)
+        margins.read_margins(folder, task.indices, repair=True)
         counts = {"samples": len(task.indices), "answered_before": before, "ranks": ranks.size}
         _write_json(folder / "run.json", document | counts)
 
     def finish() -> None:
         predictions.update(read_all(folder, task.indices, repair=False))
         merge(folder, predictions, task.indices)
+        margins.merge(folder, task.indices)
+        seal(folder)
 
     with _resumable(folder):
         ranks.lead(prepare)
@@ -133,7 +141,7 @@ def saved_predictions(folder: Path, task: Task, spec: RunSpec) -> dict[int, str]
 
     Raises:
         UserError: there is no such run, it answers other data or is of another configuration,
-            or answers are missing.
+            or answers are missing or were changed.
     """
     if not (folder / "run.json").is_file():
         raise UserError(f"{folder} holds no run to score: run without --mode eval first")
@@ -148,6 +156,7 @@ def saved_predictions(folder: Path, task: Task, spec: RunSpec) -> dict[int, str]
             f"{folder} has {len(predictions)} of {len(task.indices)} answers: "
             "finish it with --mode infer --reuse"
         )
+    demand_sealed(folder)
     return predictions
 
 
@@ -176,19 +185,32 @@ def _resumable(folder: Path) -> Iterator[None]:
 
 
 def _answer_missing(
-    folder: Path, task: Task, answerer: Answerer, spec: RunSpec, verbose: bool, ranks: Ranks
+    folder: Path,
+    task: Task,
+    answerer: RecordingAnswerer,
+    spec: RunSpec,
+    verbose: bool,
+    ranks: Ranks,
 ) -> None:
     """Answer what is in this rank's shard and in none of the run's files yet."""
     done = read_all(folder, task.indices, repair=False)
     shard = [s for position, s in enumerate(task.samples) if ranks.answers(position)]
     missing = by_length([s for s in shard if s.index not in done], task, answerer)
-    path = folder / (FILE if ranks.size == 1 else f"predictions.rank-{ranks.rank}.jsonl")
+    own = "" if ranks.size == 1 else f".rank-{ranks.rank}"
     console = Console(stderr=True)
-    with appending(path) as file, _progress(spec, task, len(shard), ranks.rank) as advance:
+    with (
+        appending(folder / f"predictions{own}.jsonl") as file,
+        appending(folder / f"margins{own}.jsonl") as margin_file,
+        _progress(spec, task, len(shard), ranks.rank) as advance,
+    ):
         advance(len(shard) - len(missing))
         for batch, encoded in _encoded(missing, answerer, spec.batch_size):
-            answers = answerer.answer_encoded(encoded, spec.max_new_tokens)
-            for sample, answer in zip(batch, answers, strict=True):
+            answers = answerer.answer_recorded(encoded, spec.max_new_tokens)
+            if task.kind == "mmbench":  # a caption has no letter that could flip
+                for sample, (_, tops) in zip(batch, answers, strict=True):
+                    margin_file.write(margins.line(sample.index, tops))
+                margin_file.flush()
+            for sample, (answer, _) in zip(batch, answers, strict=True):
                 file.write(line(sample.index, answer))
                 if verbose:
                     console.print(f"{sample.index}: {answer}", markup=False)

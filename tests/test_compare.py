@@ -1,19 +1,19 @@
 """Two runs are compared only where that means something, and the numbers are the paired ones."""
 
-import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.cli import main
-from bench.compare import Comparison, compare, holm, print_comparison, two_sided_mcnemar_p
+from bench.compare import Comparison, compare, print_comparison
+from bench.comparison.page import write_page
 from bench.comparison.side import load_side
 from bench.errors import UserError
 from bench.gates.paired import Pairs, difference_interval
+from bench.margins import FILE as MARGINS
+from bench.margins import Tops, line
 from bench.references.record import add_run
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
 from tests.task_files import RECORDED, needs_recorded
@@ -51,6 +51,12 @@ def test_the_recorded_mmbench_runs_pair_as_recorded() -> None:
         rows = [row for row in found.categories if row.level == level]
         assert sum(row.lost for row in rows) == 125 and sum(row.n for row in rows) == 1164
     assert found.before.name == DENSE and found.before.data == "MMBench_DEV_EN"
+    assert [row.category for row in found.categories if row.worse] == [
+        "finegrained_perception (instance-level)",
+        "attribute_reasoning",
+        "celebrity_recognition",
+        "image_style",
+    ]
 
 
 @needs_recorded
@@ -92,6 +98,46 @@ def test_captions_pair_by_image_with_a_bootstrap(tmp_path: Path) -> None:
     assert row.metric == "CIDEr" and row.p is None and row.after < row.before
     assert row.low <= row.after - row.before <= row.high
     assert (found.lost, found.gained) == ([2], [])
+
+
+def with_margins(folder: Path, letters: str, margin: float) -> Path:
+    """A run folder in float16 whose letters were chosen by `margin` logits each."""
+    run_folder(folder, letters)
+    document = json.loads((folder / "run.json").read_text()) | {"dtype": "float16"}
+    (folder / "run.json").write_text(json.dumps(document))
+    tops = (Tops((ord(letter), 2), ((20.0, 20.0 - margin), (30.0, 5.0))) for letter in letters)
+    (folder / MARGINS).write_text("".join(line(1 + i, top) for i, top in enumerate(tops)))
+    return folder
+
+
+@pytest.mark.parametrize(("margin", "said"), [(0.01, "0 real + 2 near-tie"), (3.0, "2 real + 0")])
+def test_flips_are_told_apart_by_the_margins_of_both_runs(
+    tmp_path: Path, margin: float, said: str
+) -> None:
+    before = with_margins(tmp_path / "before", "AAAB", margin)
+    found = compared(before, with_margins(tmp_path / "after", "ABBA", margin))
+    assert found.said()[0].startswith(f"2 lost: {said}")
+    assert set(found.near_ties.values()) == {margin < 1}
+    write_page(found, tmp_path / "page.html", pictures=False)
+    page = (tmp_path / "page.html").read_text()
+    assert f"2 lost: {said}" in page
+    assert page.count(", a near-tie") == (3 if margin < 1 else 0)
+
+
+def test_flips_of_runs_without_margins_are_not_called_either(tmp_path: Path) -> None:
+    before = with_margins(tmp_path / "before", "AAAB", 0.01)
+    found = compared(before, run_folder(tmp_path / "after", "ABBA"))
+    assert found.said()[:2] == ["2 lost: margins not recorded", "1 gained: margins not recorded"]
+
+
+def test_the_category_that_is_worse_is_said_in_words(tmp_path: Path) -> None:
+    before = questions_xlsx(tmp_path / "before.xlsx", "A" * 24)
+    after = questions_xlsx(tmp_path / "after.xlsx", "AB" * 9 + "A" * 6)
+    found = compared(before, after)
+    assert found.said() == [
+        "9 lost: margins not recorded",
+        "significantly worse: odd (Holm p = 0.0078)",
+    ]
 
 
 def test_a_run_compares_with_a_reference_of_the_users(tmp_path: Path) -> None:
@@ -262,24 +308,3 @@ def test_what_can_not_be_compared_exits_2_with_one_line(
     printed = capsys.readouterr()
     assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
     assert not list(tmp_path.rglob("*.html")) and not (tmp_path / "references").exists()
-
-
-def test_the_two_sided_test_counts_both_tails() -> None:
-    assert two_sided_mcnemar_p(Pairs(lost=5, gained=0, n=9)) == pytest.approx(2 / 2**5)
-    assert two_sided_mcnemar_p(Pairs(lost=0, gained=5, n=9)) == pytest.approx(2 / 2**5)
-    assert two_sided_mcnemar_p(Pairs(lost=0, gained=0, n=9)) == 1.0
-
-
-def test_holm_adjusts_as_in_a_worked_example() -> None:
-    # 4 * 0.005, 3 * 0.01, 2 * 0.03, then 0.04 raised to what came before it.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([]) == []
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
-def test_holm_lies_between_p_and_bonferroni_and_keeps_the_order(p_values: list[float]) -> None:
-    adjusted = holm(p_values)
-    for p, a in zip(p_values, adjusted, strict=True):
-        assert p <= a <= min(1.0, len(p_values) * p)
-    for (p, a), (q, b) in itertools.combinations(zip(p_values, adjusted, strict=True), 2):
-        assert a <= b if p <= q else b <= a

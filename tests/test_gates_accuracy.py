@@ -7,6 +7,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.gates.accuracy import accuracy_gate, floor_on
+from bench.gates.breakdown import category_rows
 from bench.verdict import Outcome, Verdict
 
 RECORDED = Path(__file__).parents[1] / "../shared/data/recorded-runs"
@@ -95,6 +96,52 @@ def test_the_floor_is_compared_with_the_accuracy_itself(right: int, outcome: Out
     _, absolute = gate(*runs(lost=0, gained=0, n=100, right=right), floor=0.56)
     assert absolute.outcome is outcome
     assert absolute.numbers["low"] < 0.56 < absolute.numbers["high"]  # type: ignore[operator]
+
+
+def with_categories(**categories: range) -> dict[str, dict[int, str]]:
+    return {"category": {i: name for name, members in categories.items() for i in members}}
+
+
+def test_a_category_that_is_worse_is_named_and_the_margin_still_decides() -> None:
+    now, before = runs(lost=12, gained=0, n=1164, right=1164)
+    paired, _ = accuracy_gate(
+        hits=now,
+        reference_hits=before,
+        margin=0.03,
+        floor=0.1,
+        reproduce="-",
+        categories=with_categories(ocr=range(40), colour=range(40, 1164)),
+    )
+    assert paired.outcome is Outcome.PASS
+    assert paired.reason.endswith("; significantly worse: ocr (Holm p = 0.00098)")
+    ocr, colour = category_rows(paired.numbers)
+    assert (ocr.category, ocr.lost, ocr.n, ocr.worse) == ("ocr", 12, 40, True)
+    assert (colour.category, colour.lost, colour.worse) == ("colour", 0, False)
+
+
+def test_near_ties_are_told_apart_and_not_forgiven() -> None:
+    now, before = runs(lost=60, gained=20, n=480, right=300)
+    plain, _ = gate(now, before)
+    ties: dict[int, bool | None] = {**dict.fromkeys(range(60), True), 0: False, 1: None}
+    split, _ = accuracy_gate(
+        hits=now,
+        reference_hits=before,
+        margin=0.03,
+        floor=0.1,
+        reproduce="-",
+        near_ties={**ties, **dict.fromkeys(range(300, 320), False)},
+    )
+    assert split.outcome is plain.outcome is Outcome.FAIL
+    assert "lost 60 (1 real + 58 near-tie + 1 of unrecorded margin), gained 20 (20 real" in (
+        split.reason
+    )
+    names = ("lost_real", "lost_near_tie", "gained_real", "gained_near_tie", "margins_missing")
+    assert [split.numbers[name] for name in names] == [1, 58, 20, 0, 1]
+    assert plain.numbers.items() <= split.numbers.items()
+    unrecorded, _ = accuracy_gate(
+        hits=now, reference_hits=before, margin=0.03, floor=0.1, reproduce="-", near_ties={}
+    )
+    assert "lost 60 (margins not recorded), gained 20 (margins not" in unrecorded.reason
 
 
 def test_the_floor_of_a_subset_is_the_recorded_score_on_it() -> None:

@@ -2,15 +2,18 @@ import math
 
 import numpy as np
 import pytest
+from pycocoevalcap.cider.cider_scorer import CiderScorer
 from scipy.stats import bootstrap
 
 from bench.errors import UserError
 from bench.gates.captions import (
     FEWEST_IMAGES,
+    SEED,
     bootstrap_interval,
     bootstrap_means,
     caption_gate,
 )
+from bench.tasks.captions import score_captions
 from bench.verdict import Outcome, Verdict
 
 
@@ -73,6 +76,46 @@ def test_resampled_means_have_the_spread_of_a_mean() -> None:
     assert means.shape == (10_000,)
     assert means.mean() == pytest.approx(values.mean(), abs=0.01)
     assert means.std() == pytest.approx(values.std() / 20, rel=0.03)
+
+
+ANIMALS = ("cat", "dog", "cow", "hen", "fox", "owl")
+PLACES = ("on a mat", "in the sun", "by a tree")
+TRUTH = {
+    i: [f"a {ANIMALS[i % 6]} {PLACES[i % 3]}", f"one {ANIMALS[i % 6]} is {PLACES[i // 6]}"]
+    for i in range(18)
+}
+BETTER = {i: truth[0] for i, truth in TRUTH.items()}
+WORSE = {i: f"a {ANIMALS[i % 6]} in the sun" for i in TRUTH}
+
+
+def resampled_cider(captions: dict[int, str], drawn: list[int], *, fixed: bool) -> float:
+    """pycocoevalcap's CIDEr over the images `drawn`; `fixed`: words weighed by all images."""
+    whole, part = CiderScorer(), CiderScorer()
+    for image in TRUTH:
+        whole += (captions[image], TRUTH[image])
+    for image in drawn:
+        part += (captions[image], TRUTH[image])
+    counted = whole if fixed else part
+    counted.compute_doc_freq()
+    part.document_frequency = counted.document_frequency
+    return float(np.mean(part.compute_cider()))  # as many images drawn as there are
+
+
+def test_a_resample_scores_both_runs_on_the_same_images_with_words_weighed_by_all() -> None:
+    (_, now), (_, before) = score_captions(TRUTH, WORSE), score_captions(TRUTH, BETTER)
+    changes = np.array([now[i] - before[i] for i in TRUTH])
+    means = bootstrap_means(changes)
+    generator = np.random.default_rng(SEED)
+    moved = 0.0
+    for drawn, mean in zip(generator.integers(18, size=(5, 18)).tolist(), means, strict=False):
+        scored = {
+            fixed: resampled_cider(WORSE, drawn, fixed=fixed)
+            - resampled_cider(BETTER, drawn, fixed=fixed)
+            for fixed in (True, False)
+        }
+        assert mean == pytest.approx(scored[True])
+        moved = max(moved, abs(scored[True] - scored[False]))
+    assert moved > 0.1  # weighing by the resample's own words would be another statistic
 
 
 def test_the_interval_agrees_with_scipy() -> None:

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from bench.gates.paired import Pairs, difference_interval, mcnemar_p, tango_score, wilson_interval
+from bench.gates import paired
+from bench.gates.paired import (
+    Pairs,
+    decisions,
+    difference_interval,
+    mcnemar_p,
+    tango_score,
+    two_sided_mcnemar_p,
+    wilson_interval,
+)
 
 Z = float(norm.ppf(0.95))
 
@@ -88,8 +97,8 @@ def outcomes(n: int, discordance: float, delta: float, margin: float) -> tuple[f
         0.0,
     )
     assert chance.sum() == pytest.approx(1, abs=1e-6)
-    score = tango_score(lost, total - lost, n, -margin)
-    return float(chance[score > Z].sum()), float(chance[score < -Z].sum())
+    passed, failed = decisions(lost, total - lost, n, margin)
+    return float(chance[passed].sum()), float(chance[failed].sum())
 
 
 @pytest.mark.parametrize("n", [480, 1164])
@@ -102,6 +111,25 @@ def test_on_the_margin_itself_either_error_happens_about_one_time_in_twenty(
     passes, fails = outcomes(n, max(discordance, margin), -margin, margin)
     assert 0.035 < passes <= 0.056
     assert 0.045 < fails <= 0.063
+
+
+@pytest.mark.parametrize(
+    ("n", "passed", "failed"), [(60, 5.5, 8.8), (300, 5.2, 8.3), (1164, 5.5, 5.4)]
+)
+def test_the_worst_error_rates_on_a_margin_are_those_that_the_module_states(
+    n: int, passed: float, failed: float
+) -> None:
+    rates = [
+        outcomes(n, discordance, -margin, margin)
+        for margin in (0.01, 0.03, 0.05)
+        for discordance in (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.20)
+        if discordance >= margin
+    ]
+    worst = [round(100 * max(side), 1) for side in zip(*rates, strict=True)]
+    assert worst == [passed, failed]
+    rows = [line.split() for line in (paired.__doc__ or "").splitlines()]
+    (stated,) = [row for row in rows if row[:1] == [str(n)]]
+    assert (stated[1], stated[3]) == (f"{passed}%", f"{failed}%")
 
 
 @pytest.mark.parametrize("n", [480, 1164])
@@ -135,6 +163,12 @@ def test_mcnemar_is_the_binomial_tail() -> None:
     assert mcnemar_p(Pairs(lost=8, gained=2, n=50)) == pytest.approx(56 / 1024)
     assert mcnemar_p(Pairs(lost=0, gained=0, n=50)) == 1
     assert mcnemar_p(Pairs(lost=0, gained=9, n=50)) == 1
+
+
+def test_the_two_sided_test_counts_both_tails() -> None:
+    assert two_sided_mcnemar_p(Pairs(lost=5, gained=0, n=9)) == pytest.approx(2 / 2**5)
+    assert two_sided_mcnemar_p(Pairs(lost=0, gained=5, n=9)) == pytest.approx(2 / 2**5)
+    assert two_sided_mcnemar_p(Pairs(lost=0, gained=0, n=9)) == 1.0
 
 
 def test_wilson_interval_agrees_with_a_published_example() -> None:

@@ -3,12 +3,15 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from bench.errors import UserError
 from bench.report import markdown, print_timings, print_verdicts, timings, write_report
+from bench.report.origin import Origin
+from bench.report.write import bisect_command
 from bench.timing.roofline import Floor, Wall
 from bench.timing.samples import Block, Samples
 from bench.verdict import Outcome, Verdict
@@ -137,7 +140,13 @@ def test_without_a_job_summary_only_the_folder_is_written(
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     write_report(tmp_path, [GOOD], title="accuracy")
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["accuracy-report.md", "accuracy-verdicts.json"]
+    assert names == [
+        "accuracy-junit.xml",
+        "accuracy-origin.json",
+        "accuracy-report.html",
+        "accuracy-report.md",
+        "accuracy-verdicts.json",
+    ]
 
 
 def test_a_job_summary_that_cannot_be_written_is_named(
@@ -152,3 +161,39 @@ def test_no_verdicts_make_no_report(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no gate was measured"):
         write_report(tmp_path, [], title="accuracy")
     assert list(tmp_path.iterdir()) == []
+
+
+def red(**arguments: Any) -> str | None:
+    origin = Origin(
+        commit="b" * 40,
+        dirty=False,
+        time="2026-01-01T00:00:00+00:00",
+        machine={"cpu": "a processor"},
+        settings={"profile": "tiny", "keep": "36"},
+    )
+    verdicts = arguments.pop("verdicts", [GOOD, BAD])
+    given = {"against": None, "history": None} | arguments
+    return bisect_command(given.pop("title", "latency"), origin, verdicts, **given)
+
+
+def test_a_red_gate_ends_with_the_bisect_command_filled_in() -> None:
+    command = red(against="main~3")
+    assert command is not None
+    said = f"python -m bench bisect main~3 {'b' * 40} --gate latency -- --profile tiny --keep 36"
+    assert command == said
+    lines = markdown([GOOD, BAD], title="latency", bisect=command).splitlines()
+    assert lines[-3:] == ["```bash", command, "```"]
+
+
+def test_an_unknown_good_commit_is_a_gap_to_fill_and_a_damaged_history_is_no_error(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "history.jsonl").write_text("damaged\n")
+    for history in (None, tmp_path / "none", tmp_path / "history.jsonl"):
+        assert "bisect <last green commit> bbbb" in str(red(history=history))
+
+
+def test_only_a_red_gate_that_can_be_bisected_says_so() -> None:
+    assert red(verdicts=[GOOD, DOUBT]) is None
+    assert red(title="sweep") is None
+    assert "bisect" not in markdown([GOOD], title="latency", bisect="python -m bench bisect")

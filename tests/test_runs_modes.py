@@ -9,7 +9,7 @@ import pytest
 from bench.errors import UserError
 from bench.evaluate import Options, evaluate, infer_only, open_task, score_only
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
-from bench.predictions import FILE, appending, line, merge, read_all
+from bench.predictions import FILE, SEAL, appending, line, merge, read_all
 from bench.profiles import load_profile
 from bench.runs import by_length
 from bench.status import find_runs
@@ -18,6 +18,7 @@ from tests.task_files import rotations, write_mmbench
 
 PROFILE = load_profile("tiny")
 KEEP = resolve_keep(None, PROFILE)
+ANSWERED = {FILE, SEAL, "margins.jsonl", "run.json"}  # what a run leaves that is not scored yet
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +76,8 @@ def test_inferring_and_scoring_apart_is_the_same_as_at_once(
     whole, _ = evaluate(checkpoint, PROFILE, "hybrid", KEEP, task, at_once)
     apart = options(tmp_path / "apart")
     run = infer_into(checkpoint, apart)
-    assert {path.name for path in run.iterdir()} == {FILE, "run.json"}
-    monkeypatch.setattr("bench.evaluate.Answerer", None)  # scoring has no use for a model
+    assert {path.name for path in run.iterdir()} == ANSWERED
+    monkeypatch.setattr("bench.evaluate.RecordingAnswerer", None)  # scoring has no use for a model
     score_in(apart)
     for name in (FILE, "scores.json", "tiny_hybrid_tiny-mmbench_acc.csv"):
         assert (run / name).read_bytes() == (whole / name).read_bytes()
@@ -100,6 +101,26 @@ def test_only_a_complete_run_of_this_data_and_configuration_is_scored(
     with pytest.raises(UserError, match=r"has 10 of 12 answers: finish it"):
         score_in(chosen)
     assert not (run / "scores.json").exists()
+
+
+def test_answers_that_were_edited_are_neither_continued_nor_scored(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    chosen = options(tmp_path)
+    run = infer_into(checkpoint, chosen)
+    whole = (run / FILE).read_text()
+    (run / FILE).write_text(whole.replace("A", "B"))
+    assert (run / FILE).read_text() != whole
+    with pytest.raises(UserError, match=r"predictions.jsonl is not what the run wrote"):
+        score_in(chosen)
+    with pytest.raises(UserError, match=r"predictions.jsonl is not what the run wrote"):
+        infer_into(checkpoint, replace(chosen, reuse=True))
+    (run / FILE).write_text("".join(whole.splitlines(keepends=True)[1:]))  # one to be done again
+    infer_into(checkpoint, replace(chosen, reuse=True))
+    assert (run / FILE).read_text() == whole
+    score_in(chosen)
+    (run / SEAL).unlink()  # a run of an older version
+    score_in(chosen)
 
 
 def test_a_run_of_other_data_is_not_continued_and_answers_without_run_json_neither(
@@ -128,7 +149,7 @@ def test_answers_of_any_number_of_ranks_are_taken_over(
     assert (status.answered, status.samples, status.complete) == (8, 12, False)
     assert infer_into(checkpoint, options(tmp_path / "parts", reuse=True)) == run
     assert (run / FILE).read_bytes() == (whole / FILE).read_bytes()
-    assert {path.name for path in run.iterdir()} == {FILE, "run.json"}
+    assert {path.name for path in run.iterdir()} == ANSWERED
 
 
 def test_two_different_answers_to_one_sample_are_refused(tmp_path: Path) -> None:

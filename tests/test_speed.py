@@ -1,11 +1,12 @@
 """What the reduction gains on a LLaVA of true depth and token counts, at a width CPUs can bear.
 
 32 language-model layers, 24 CLIP blocks, 577 image tokens, 640 prompt tokens, random weights, two
-threads. Ratios come from interleaved blocks of one run. `nox -s speed` runs these; the default
-test session leaves them out, since they take minutes and want a quiet machine.
+threads. The arms of a stage are timed interleaved in one run; each is then a benchmark of its own,
+with its ratio beside it. `nox -s speed` runs these; the default test session leaves them out, since
+they take minutes and want a quiet machine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,10 +15,11 @@ import torch
 from bench.timing.arms import dense_arm, hybrid_arm
 from bench.timing.clock import HostClock
 from bench.timing.interleave import Arm, Stopwatch, measure
-from bench.timing.ratio import Ratio, paired_ratio
 from bench.timing.roofline import LlavaShape, prefill, vision
+from bench.timing.samples import Samples
 from bench.untrained import TRUE_DEPTH, batch_of, untrained_llava
 from hybrid import HybridConfig, hybridize
+from tests.played_back import PLAYBACK, play_back
 
 pytestmark = pytest.mark.speed
 
@@ -29,6 +31,17 @@ LAYERS, BLOCKS = TRUE_DEPTH.text_layers, TRUE_DEPTH.vision_layers
 AGGREGATION = 2
 # Nearly nothing merges by itself at random weights, so what merging costs is seen, not its gain.
 THRESHOLDS = (0.95,) * BLOCKS
+KEEPS = {"keep 72": 72, "keep 36": 36}
+STATIC = "dense, static cache"
+
+
+def config(keep: int) -> HybridConfig:
+    return HybridConfig(keep=keep, aggregation_layer=AGGREGATION, thresholds=THRESHOLDS)
+
+
+def interleaved(arms: Mapping[str, Arm], blocks: int) -> Samples:
+    with torch.inference_mode():
+        return measure(arms, blocks=blocks, clock=HostClock(), threads=THREADS, warmup=1)
 
 
 @pytest.fixture(scope="module")
@@ -38,77 +51,30 @@ def llava() -> Any:
     return model
 
 
-@pytest.fixture(autouse=True)
-def _inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-def ratios(arms: Mapping[str, Arm], reference: str, stage: str, blocks: int) -> dict[str, Ratio]:
-    """Seconds of each arm per second of `reference`, printed as they stand."""
-    samples = measure(arms, blocks=blocks, clock=HostClock(), threads=THREADS, warmup=1)
-    found = {}
-    base = samples.seconds(reference, stage)
-    for name in arms:
-        ratio = paired_ratio(samples.seconds(name, stage), base, 0.9)
-        milliseconds = 1e3 * float(torch.tensor(samples.seconds(name, stage)).median())
-        found[name] = ratio
-        print(
-            f"\n{stage} {name}: {milliseconds:.0f} ms, {ratio.value:.3f}x {reference} "
-            f"[{ratio.low:.3f}, {ratio.high:.3f}]",
-            end="",
-        )
-    print()
-    return found
-
-
-def counted(layers: list[int], blocks: int) -> float:
-    """FLOPs of vision and prefill."""
-    tower = [TRUE_DEPTH.patches + 1] * blocks
-    works = [*vision(SHAPE, tower, batch=1), *prefill(SHAPE, layers, batch=1)]
-    return float(sum(work.flops for work in works))
-
-
-def config(keep: int) -> HybridConfig:
-    return HybridConfig(keep=keep, aggregation_layer=AGGREGATION, thresholds=THRESHOLDS)
-
-
-def test_prefill_gains_what_counted_flops_allow_and_off_costs_nothing(llava: Any) -> None:
-    keeps = {"keep 72": 72, "keep 36": 36}
+@pytest.fixture(scope="module")
+def prefills(llava: Any) -> Samples:
     arms = {
         "dense": dense_arm(llava, BATCH, 2),
         "off": hybrid_arm(hybridize(llava, HybridConfig()), BATCH, 2),
     }
-    for name, keep in keeps.items():
+    for name, keep in KEEPS.items():
         arms[name] = hybrid_arm(hybridize(llava, config(keep)), BATCH, 2)
-    found = ratios(arms, "dense", "prefill", blocks=10)
-    everything = counted([TEXT + TRUE_DEPTH.patches] * LAYERS, BLOCKS)
-    shares = {}
-    for name, keep in keeps.items():
-        long = [TEXT + TRUE_DEPTH.patches] * (AGGREGATION + 1)
-        short = [TEXT + keep] * (LAYERS - AGGREGATION - 1)
-        allowed = everything / counted(long + short, BLOCKS - 1)
-        reached = 1 / found[name].value
-        shares[name] = reached / allowed
-        print(f"{name}: {reached:.2f}x faster, counted FLOPs allow {allowed:.2f}x")
-    assert min(shares.values()) >= 0.8, shares
-    assert found["off"].value <= 1.03
+    return interleaved(arms, blocks=10)
 
 
-def test_decode_is_not_slower_than_transformers_with_a_static_cache(llava: Any) -> None:
+@pytest.fixture(scope="module")
+def decodes(llava: Any) -> Samples:
     arms = {
-        "dense, static cache": dense_arm(llava, BATCH, 65, cache_implementation="static"),
+        STATIC: dense_arm(llava, BATCH, 65, cache_implementation="static"),
         "dense": dense_arm(llava, BATCH, 65),
         "off": hybrid_arm(hybridize(llava, HybridConfig()), BATCH, 65),
         "keep 72": hybrid_arm(hybridize(llava, config(72)), BATCH, 65),
     }
-    found = ratios(arms, "dense, static cache", "decode", blocks=5)
-    assert found["off"].value <= 1.0
-    assert found["keep 72"].value <= 1.0
-    assert found["off"].value <= 1.03 * found["dense"].value
+    return interleaved(arms, blocks=5)
 
 
-def test_merging_adds_little_to_the_vision_tower(llava: Any) -> None:
+@pytest.fixture(scope="module")
+def towers(llava: Any) -> Samples:
     def tower(thresholds: tuple[float, ...] | None) -> Arm:
         model = hybridize(llava, HybridConfig(thresholds=thresholds))
 
@@ -118,6 +84,61 @@ def test_merging_adds_little_to_the_vision_tower(llava: Any) -> None:
 
         return arm
 
-    arms = {"plain": tower(None), "merging": tower(THRESHOLDS)}
-    found = ratios(arms, "plain", "vision", blocks=20)
-    assert found["merging"].value <= 1.15
+    return interleaved({"plain": tower(None), "merging": tower(THRESHOLDS)}, blocks=20)
+
+
+def counted(layers: list[int], blocks: int) -> float:
+    """FLOPs of vision and prefill."""
+    tower = [TRUE_DEPTH.patches + 1] * blocks
+    works = [*vision(SHAPE, tower, batch=1), *prefill(SHAPE, layers, batch=1)]
+    return float(sum(work.flops for work in works))
+
+
+def allowed_gain(keep: int) -> float:
+    """How many times less the FLOPs of a pruned prefill are than those of a dense one."""
+    everything = counted([TEXT + TRUE_DEPTH.patches] * LAYERS, BLOCKS)
+    long = [TEXT + TRUE_DEPTH.patches] * (AGGREGATION + 1)
+    short = [TEXT + keep] * (LAYERS - AGGREGATION - 1)
+    return everything / counted(long + short, BLOCKS - 1)
+
+
+@pytest.mark.benchmark(group="prefill", timer=PLAYBACK)
+@pytest.mark.parametrize("arm", KEEPS)
+def test_prefill_gains_what_counted_flops_allow(
+    arm: str, prefills: Samples, benchmark: Any
+) -> None:
+    reached = 1 / play_back(benchmark, prefills, arm, "prefill", "dense").value
+    allowed = allowed_gain(KEEPS[arm])
+    benchmark.extra_info |= {"gain": reached, "gain_that_flops_allow": allowed}
+    print(f"{arm}: {reached:.2f}x faster, counted FLOPs allow {allowed:.2f}x")
+    assert reached >= 0.8 * allowed
+
+
+@pytest.mark.benchmark(group="prefill", timer=PLAYBACK)
+@pytest.mark.parametrize("arm", ["dense", "off"])
+def test_a_prefill_with_the_reduction_off_costs_what_dense_does(
+    arm: str, prefills: Samples, benchmark: Any
+) -> None:
+    assert play_back(benchmark, prefills, arm, "prefill", "dense").value <= 1.03
+
+
+@pytest.mark.benchmark(group="decode", timer=PLAYBACK)
+@pytest.mark.parametrize("arm", [STATIC, "off", "keep 72"])
+def test_decode_is_not_slower_than_transformers_with_a_static_cache(
+    arm: str, decodes: Samples, benchmark: Any
+) -> None:
+    assert play_back(benchmark, decodes, arm, "decode", STATIC).value <= 1.0
+
+
+@pytest.mark.benchmark(group="decode against a growing cache", timer=PLAYBACK)
+@pytest.mark.parametrize("arm", ["dense", "off"])
+def test_decode_with_the_reduction_off_costs_what_dense_does(
+    arm: str, decodes: Samples, benchmark: Any
+) -> None:
+    assert play_back(benchmark, decodes, arm, "decode", "dense").value <= 1.03
+
+
+@pytest.mark.benchmark(group="vision", timer=PLAYBACK)
+@pytest.mark.parametrize("arm", ["plain", "merging"])
+def test_merging_adds_little_to_the_vision_tower(arm: str, towers: Samples, benchmark: Any) -> None:
+    assert play_back(benchmark, towers, arm, "vision", "plain").value <= 1.15

@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from bench.syncs import (
-    Label,
-    SyncError,
-    detect_syncs,
-    forbid_syncs,
-    label_calls,
-    label_stages,
-    prefill_then_decode,
-    stage,
-)
+from bench.syncs import SyncError, detect_syncs, forbid_syncs, stage
+from bench.syncs.places import Place, Places
 
 PATCHED = ("item", "tolist", "numpy", "cpu", "to", "__bool__", "__index__", "__repr__", "__array__")
 
@@ -221,75 +213,6 @@ def test_gradients_flow_through_watched_copies() -> None:
     assert x.grad.numpy().tolist() == [1.0, 1.0]
 
 
-def test_findings_are_filed_under_the_stage_they_waited_in() -> None:
-    x = torch.ones(())
-    with detect_syncs() as report:
-        x.item()
-        with stage("prefill"):
-            for layer in range(3):
-                with stage(f"layer {layer}"):
-                    bool(x)
-    first, second = report.findings
-    assert first.stages == {"": 1}
-    assert second.stages == {f"prefill layer {layer}": 1 for layer in range(3)}
-    assert (report.in_stage("prefill"), report.in_stage("decode")) == (3, 0)
-    assert "prefill layer * (3 different): 3" in report.text()
-
-
-class Model(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tower = torch.nn.Identity()
-        self.layers = torch.nn.ModuleList([Reading(), Reading()])
-
-    def step(self, x: torch.Tensor) -> torch.Tensor:
-        for layer in self.layers:
-            x = layer(self.tower(x))
-        return x
-
-
-class Reading(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x.sum().item()
-        return x
-
-
-def test_stages_are_put_on_a_model_from_the_outside() -> None:
-    model, x = Model(), torch.ones(2)
-    labels: dict[str, Label] = {
-        "step": prefill_then_decode,
-        "layers.*": "layer {index}",
-        "tower": "vision",
-    }
-    with label_stages(model, labels), detect_syncs() as report:
-        model.step(x)
-        model.step(x)
-    [finding] = report.findings
-    assert list(finding.stages) == [
-        "prefill layer 0",
-        "prefill layer 1",
-        "decode 1 layer 0",
-        "decode 1 layer 1",
-    ]
-    assert "step" not in vars(model)
-    assert all("forward" not in vars(module) for module in model.modules())
-
-
-def test_labels_come_off_after_an_exception() -> None:
-    model = Model()
-    with pytest.raises(Failure), label_calls(model, "step", "step {call}"):
-        raise Failure
-    assert "step" not in vars(model)
-
-
-def test_a_stage_key_that_matches_nothing_is_an_error() -> None:
-    with (
-        pytest.raises(LookupError, match="vision_towr"),
-        label_stages(Model(), {"vision_towr": ""}),
-    ):
-        pass
-
-
 def test_report_as_json_carries_what_the_text_shows() -> None:
     with detect_syncs(stack=True) as report, stage("decode 1"):
         torch.ones(2).tolist()
@@ -324,3 +247,12 @@ def test_on_another_device_the_cpu_is_the_host() -> None:
         x + torch.ones((), device="cpu")
         torch.tensor([1.0], device=x.device)
     assert [f.operator for f in report.findings] == ["Tensor.to", "torch.tensor"]
+
+
+def test_on_a_gpu_memory_that_is_pinned_takes_copies_that_do_not_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    places, flags = Places(torch.device("cuda")), torch.zeros(2)
+    assert places.of(flags) is Place.PAGEABLE
+    monkeypatch.setattr(torch.Tensor, "is_pinned", lambda _tensor: True)
+    assert places.of(flags) is Place.PINNED

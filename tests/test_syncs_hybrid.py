@@ -107,7 +107,7 @@ def reads(function: Any) -> Any:
         (hybrid.vision.VisionTower, "__call__", "prefill vision"),
         (hybrid.model, "keep_top", "prefill"),
         (hybrid.model.HybridLlava, "_attend", "prefill layer 2"),
-        (hybrid.model.HybridLlava, "decode", "decode 1"),
+        (hybrid.model.HybridLlava, "decode", "decode step 1"),
     ],
     ids=["vision", "pruning", "layer", "decode"],
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
 from bench.syncs import Label, Report, detect_syncs, label_stages, prefill_then_decode
@@ -17,6 +18,13 @@ NEW_TOKENS = 6
 @pytest.fixture(scope="module")
 def llava() -> Any:
     return random_llava()
+
+
+@pytest.fixture(scope="module")
+def one_answer(llava: Any) -> Report:
+    with detect_syncs() as report:
+        generate(llava, ONE)
+    return report
 
 
 ONE: dict[str, Tensor] = vars(batch(1))
@@ -55,6 +63,44 @@ def test_generate_waits_once_a_token_and_where_it_prepares(
     reads = [f for f in report.findings if f.operator == "bool(tensor)"]
     preparing = [f for f in reads if "unfinished_sequences" not in f.site.source]
     assert sum(f.count for f in preparing) == 4
+
+
+GENERATION, MASKS = "transformers/generation/utils.py", "transformers/masking_utils.py"
+LLAVA = "transformers/models/llava/modeling_llava.py"
+IS_5_23 = transformers.__version__.startswith("5.23.")
+# Where 5.23 is known to wait: file, line there, what the line says, times a `generate` of one
+# unpadded prompt. Other releases move the lines; the text is what must be found.
+KNOWN = [
+    (GENERATION, 395, "return bool(unfinished_sequences.max() == 0)", NEW_TOKENS),
+    (GENERATION, 2412, "torch.isin(eos_token_tensor, pad_token_tensor).any()", 1),
+    (GENERATION, 2420, "if eos_token_tensor is not None and (", 1),
+    (LLAVA, 212, "Image features and image tokens do not match", 1),
+]
+if IS_5_23:  # not there yet in 5.17
+    KNOWN += [
+        (GENERATION, 1446, "encoder_input_ids is not None and encoder_input_ids.dim() == 2", 1),
+        (GENERATION, 2897, "if (", 1),
+    ]
+
+
+@pytest.mark.parametrize(("file", "line", "text", "times"), KNOWN)
+def test_generate_is_found_waiting_at_each_known_line(
+    one_answer: Report, file: str, line: int, text: str, times: int
+) -> None:
+    found = [f for f in one_answer.findings if f.site.file == file and text in f.site.source]
+    assert sum(finding.count for finding in found) == times, one_answer.text()
+    if IS_5_23:
+        assert [finding.site.line for finding in found] == [line]
+
+
+def test_the_check_of_the_image_count_is_found_behind_torchs_own_function(llava: Any) -> None:
+    """`modeling_llava.py:210` calls a helper that reads the condition."""
+    with detect_syncs(stack=True) as report:
+        generate(llava, ONE)
+    [check] = [f for f in report.findings if "_check_tensor_all" in f.site.source]
+    behind = [frame for frame in check.stack if frame.file == LLAVA]
+    assert check.count == 1
+    assert "torch_compilable_check" in behind[0].source
 
 
 def test_a_batch_adds_the_right_padding_check(llava: Any) -> None:

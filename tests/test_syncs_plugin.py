@@ -1,6 +1,12 @@
 """The pytest plugin: a marker that forbids waits, a fixture that reports them."""
 
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
 import pytest
+
+import bench.syncs.plugin
 
 pytest_plugins = ["pytester"]
 
@@ -43,6 +49,17 @@ def test_asking_what_waited(sync_report):
 def test_after_the_others():
     assert "item" not in vars(torch.Tensor)
 """
+
+
+def test_the_package_registers_its_plugin() -> None:
+    [found] = [e for e in entry_points(group="pytest11") if e.value == bench.syncs.plugin.__name__]
+    assert found.load() is bench.syncs.plugin
+
+
+def test_projects_that_do_not_use_the_plugin_do_not_pay_for_torch() -> None:
+    program = "import sys, bench.syncs.plugin; print('torch' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_marker_and_fixture(pytester: pytest.Pytester) -> None:

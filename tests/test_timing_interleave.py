@@ -7,7 +7,13 @@ import torch
 
 from bench.errors import UserError
 from bench.timing.clock import CudaClock, HostClock, clock_for
-from bench.timing.interleave import Stopwatch, block_order, interleaved, measure
+from bench.timing.interleave import (
+    Arm,
+    Stopwatch,
+    block_order,
+    interleaved_blocks,
+    measure,
+)
 
 
 class ScriptedClock:
@@ -91,6 +97,27 @@ def test_nothing_is_read_before_the_device_is_done() -> None:
     assert clock.log == one_call * 2
 
 
+def test_arms_that_are_timed_rarely_leave_their_time_to_the_others() -> None:
+    called: list[str] = []
+
+    def prefill(name: str) -> Arm:
+        def run(watch: Stopwatch) -> None:
+            with watch("prefill"):
+                called.append(name)
+
+        return run
+
+    arms = {name: prefill(name) for name in "abcd"}
+    source = interleaved_blocks(arms, clock=ScriptedClock(), threads=1, warmup=0, rarely="cd")
+    with closing(source):
+        blocks = [taken.block for taken in islice(source, 16)]
+    assert ["".join(sorted(block)) for block in blocks] == ["abcd", "ab"] * 8
+    text = "".join(called)
+    assert text[:24] == "abcddcba" + "abba" + "bcdaadcb" + "baab"
+    # The blocks of all arms are rotated, too.
+    assert [text[12 * turn] for turn in range(4)] == list("abcd")
+
+
 def test_stages_nest_and_decode_counts_per_token() -> None:
     clock = ScriptedClock()
 
@@ -124,7 +151,7 @@ def test_threads_and_garbage_collection_are_fixed_while_timing_and_restored_afte
     assert seen == [(before + 1, False)] * 2
     assert (torch.get_num_threads(), gc.isenabled()) == (before, True)
     assert samples.setup["threads"] == before + 1
-    assert samples.setup["clock"] == "time.perf_counter_ns"
+    assert samples.setup["clock"] == HostClock.name
 
 
 def test_a_failing_arm_leaves_the_process_as_it_was() -> None:
@@ -177,7 +204,7 @@ def test_progress_counts_blocks() -> None:
 
 
 def test_blocks_come_as_long_as_they_are_asked_for() -> None:
-    with closing(interleaved({"a": answer}, clock=HostClock(), threads=1)) as source:
+    with closing(interleaved_blocks({"a": answer}, clock=HostClock(), threads=1)) as source:
         assert len(list(islice(source, 25))) == 25
     assert gc.isenabled()
 

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
 
+from bench.cost.stages import config_7b
+from bench.timing.gpu import known_gpu, load_gpu
 from bench.timing.host import measure_host_ceiling
 from bench.timing.roofline import (
-    H100_BF16,
-    LLAVA_1_5_7B,
     Ceiling,
     LlavaShape,
     Wall,
@@ -20,7 +19,8 @@ from bench.timing.roofline import (
     vision,
 )
 
-SHAPE = LLAVA_1_5_7B
+SHAPE = LlavaShape.from_config(config_7b(), element_bytes=2)
+H100_BF16 = Ceiling(name="h100", flops_per_s=800e12, bytes_per_s=3.35e12)
 TEXT = 64
 TOWER = [SHAPE.image_tokens + 1] * SHAPE.vision_layers
 
@@ -129,18 +129,26 @@ def test_merged_and_pruned_tokens_never_cost_more(
 
 
 def test_a_shape_is_read_from_a_model_config() -> None:
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            image_size=336,
-            patch_size=14,
-            hidden_size=1024,
-            intermediate_size=4096,
-            num_hidden_layers=24,
-            num_attention_heads=16,
-        ),
-        text_config=LlamaConfig(vocab_size=32000),  # Llama's own defaults are the 7B's
+    expected = LlavaShape(
+        image_tokens=576,
+        patch_pixels=588,
+        vision_width=1024,
+        vision_mlp=4096,
+        vision_layers=24,
+        text_width=4096,
+        text_mlp=11008,
+        text_layers=32,
+        key_value_width=4096,
+        vocabulary=32064,
+        element_bytes=2,
     )
-    assert LlavaShape.from_config(config, element_bytes=2) == LLAVA_1_5_7B
+    assert expected == SHAPE
+
+
+def test_a_driver_s_name_leads_to_the_gpu_of_the_predictions() -> None:
+    known = known_gpu("NVIDIA H100 80GB HBM3")
+    assert known is not None and known.ceiling == H100_BF16 == load_gpu("h100").ceiling
+    assert known_gpu("NVIDIA GeForce GTX 1080") is None
 
 
 def test_the_ceiling_of_this_machine_is_measured() -> None:

@@ -8,7 +8,18 @@ from typing import NoReturn
 
 import typer
 
-from bench.cli import accuracy, cost, golden, latency, runs, syncs
+from bench.cli import (
+    accuracy,
+    bisect,
+    cost,
+    gatecheck,
+    golden,
+    history,
+    latency,
+    runs,
+    sweep,
+    syncs,
+)
 from bench.errors import UserError
 
 app = typer.Typer(
@@ -19,7 +30,18 @@ app = typer.Typer(
     "Exit codes: 0 pass, 1 a gate failed, 2 usage, data or environment, 3 unsure.",
 )
 
-for commands in (runs, accuracy, latency, golden, cost, syncs):
+for commands in (
+    runs,
+    accuracy,
+    latency,
+    golden,
+    cost,
+    syncs,
+    history,
+    sweep,
+    bisect,
+    gatecheck,
+):
     app.add_typer(commands.app)
 
 

@@ -35,21 +35,70 @@ def gate(
     batch_size: BatchOption = None,
     matcher: MatcherOption = DEFAULT_MATCHER,
     arm: Annotated[str, typer.Option(help="The arm that is judged against dense.")] = "hybrid",
+    prompt: Annotated[
+        str, typer.Option(help="What MMBench is asked in: vlmevalkit, llava or lmms-eval.")
+    ] = "vlmevalkit",
+    caption_prompt: Annotated[
+        str, typer.Option(help="What COCO is asked: vlmevalkit, one-sentence or recorded-hybrid.")
+    ] = "vlmevalkit",
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Earlier runs in place of this job's dense ones: a folder with one run for each "
+            "data set, such as outputs/tiny. Of the same weights, data, prompts and matcher."
+        ),
+    ] = None,
 ) -> None:
     """Gate on accuracy: dense and hybrid on MMBench and COCO, paired sample by sample.
 
     Example: python -m bench gate --keep 9
     """
-    from bench.evaluate import Options
+    from rich.console import Console
+
+    from bench.evaluate import Options, model_name, open_task
+    from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
     from bench.gates.quality import quality_gate
+    from bench.history.store import history_file
     from bench.models import resolve_keep
     from bench.profiles import load_profile
-    from bench.report import print_verdicts, write_report
+    from bench.report import print_table, print_verdicts, write_report
+    from bench.report.kept import kept_pictures
+    from bench.sweep.result import saved_sweep
 
     chosen = load_profile(profile, thresholds)
     kept = resolve_keep(keep, chosen)
-    options = Options(work_dir, reuse, verbose, limit, batch_size, matcher)
-    verdicts = quality_gate(chosen, arm, kept, options, reproduce=command_line())
-    print_verdicts(verdicts, title=f"accuracy: {arm} against dense, {profile}, keep {kept}")
-    write_report(work_dir, verdicts, title="accuracy")
+    options = Options(work_dir, reuse, verbose, limit, batch_size, matcher, prompt=prompt)
+    verdicts = quality_gate(
+        chosen,
+        arm,
+        kept,
+        options,
+        reproduce=command_line(),
+        caption_prompt=caption_prompt,
+        against=against,
+    )
+    print_verdicts(
+        verdicts, title=f"accuracy: {arm} against {against or 'dense'}, {profile}, keep {kept}"
+    )
+    flips = [row for verdict in verdicts for row in category_rows(verdict.numbers)]
+    if flips:
+        cells = [category_cells(row) for row in flips]
+        title = "flips by category; p is exact McNemar, two-sided, Holm p adjusted within a level"
+        print_table(Console(), title, CATEGORY_COLUMNS, cells)
+    settings = {"profile": profile, "keep": str(kept), "arm": arm}
+    if limit is not None:
+        settings["limit"] = str(limit)
+    questions = open_task(chosen.data.mmbench, options)
+    baseline = against or work_dir / model_name(chosen, "dense")
+    run = work_dir / model_name(chosen, arm)
+    write_report(
+        work_dir,
+        verdicts,
+        title="accuracy",
+        settings=settings,
+        history=history_file(),
+        flips=flips,
+        pictures=kept_pictures(run / questions.name, baseline / questions.name, questions),
+        sweep=saved_sweep(work_dir / "sweep"),
+    )
     leave(verdicts)

@@ -1,10 +1,11 @@
-"""`cost`: counted FLOPs, bytes and launches."""
+"""`cost`: counted FLOPs, bytes, launches and memory."""
 
 from typing import Annotated
 
 import typer
 
 from bench.cli.options import command_line, leave
+from bench.errors import UserError
 
 app = typer.Typer()
 
@@ -14,14 +15,26 @@ def cost(
     regen: Annotated[
         bool, typer.Option("--regen", help="Rewrite the recorded costs; refused under CI=true.")
     ] = False,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge nothing; predict the time of each stage on h100, h200, a100, 4090 or a "
+            ".toml file like bench/timing/gpus.toml, and name the wall it stands against."
+        ),
+    ] = None,
 ) -> None:
-    """Gate on counted cost: FLOPs, bytes and launches of LLaVA-1.5-7B, without a GPU or weights.
+    """Gate on counted cost: FLOPs, bytes, launches and peak memory of LLaVA-1.5-7B, without a GPU.
 
-    Example: python -m bench cost
+    Example: python -m bench cost --gpu h100
     """
-    from bench.gates.cost import cost_gate, rewrite_for_review
+    from bench.gates.cost import cost_gate, print_predictions, rewrite_for_review
     from bench.report import print_verdicts
 
+    if gpu is not None and regen:
+        raise UserError("--gpu judges and records nothing: give it without --regen")
+    if gpu is not None:
+        print_predictions(gpu)
+        return
     if regen:
         rewrite_for_review()
         return

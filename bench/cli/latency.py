@@ -1,7 +1,7 @@
 """`latency`: the latency gate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,12 @@ from bench.cli.options import (
     command_line,
     leave,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.gates.speed import Request
+    from bench.timing.samples import Samples
 
 app = typer.Typer()
 
@@ -26,6 +32,31 @@ def latency(
     budget: Annotated[
         float | None, typer.Option(min=1, help="Seconds a batch size; the profile's if not given.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REV",
+            help="Also time the hybrid of this git revision, in the same job, and say whether "
+            "this checkout's is FASTER, SAME, SLOWER or UNSURE.",
+        ),
+    ] = None,
+    smallest_effect: Annotated[
+        float | None,
+        typer.Option(
+            help="The smallest difference to REV that matters, as a share (0.05); the "
+            "profile's if not given."
+        ),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Append what is found to this machine's history.")
+    ] = False,
+    aa: Annotated[
+        bool,
+        typer.Option(
+            "--aa",
+            help="Time the hybrid against itself and print today's noise floor; judges nothing.",
+        ),
+    ] = False,
     reuse: Annotated[
         bool,
         typer.Option(
@@ -35,22 +66,100 @@ def latency(
         ),
     ] = False,
 ) -> None:
-    """Gate on latency: time hybrid, off and dense in one process, interleaved.
+    """Gate on latency: time dense, off, random and hybrid interleaved in one job.
 
-    Example: python -m bench latency --keep 36 --budget 120
+    Ratios, never milliseconds: each is taken between arms that saw the same seconds of the same
+    machine. An UNSURE one buys more samples up to --budget, then the exit code is 3.
+
+    Is it within the profile's bounds to dense?
+
+        python -m bench latency --keep 36
+
+    Did my commit make it slower? Did my branch?
+
+        python -m bench latency --against HEAD~1
+
+        python -m bench latency --against main --smallest-effect 0.03 --budget 120
+
+    What could this machine tell apart today?
+
+        python -m bench latency --aa
     """
-    from bench.gates.speed import speed_gate
+    from bench.errors import UserError
+    from bench.gates.speed import Request, speed_gate
+    from bench.history.store import append, history_file, read_entry
     from bench.models import resolve_keep
     from bench.profiles import load_profile
     from bench.report import print_timings, print_verdicts, write_report
+    from bench.report.benchmarks import benchmark_json
+    from bench.report.origin import origin_here
+    from bench.sweep.result import saved_sweep
+    from bench.tasks.atomic import write_atomically
 
+    if aa and against is not None:
+        raise UserError("--aa times this checkout against itself: leave out --against")
+    if smallest_effect is not None and not 0 < smallest_effect < 1:
+        raise UserError(f"--smallest-effect is {smallest_effect}: give a share, such as 0.05")
     chosen = load_profile(profile, thresholds)
     kept = resolve_keep(keep, chosen)
-    verdicts, timed = speed_gate(
-        chosen, kept, work_dir=work_dir, budget_s=budget, reproduce=command_line()
+    request = Request(
+        profile=chosen,
+        profile_name=profile,
+        thresholds=thresholds,
+        keep=kept,
+        work_dir=work_dir,
+        budget_s=budget,
+        smallest_effect=smallest_effect,
+        reproduce=command_line(),
     )
-    print_timings(timed, title=f"timings: an answer of {chosen.latency.new_tokens} tokens")
+    if aa:
+        _noise_floor(request)
+        return
+    measured = speed_gate(request, against)
+    print_timings(measured.timed, title=f"timings: an answer of {chosen.latency.new_tokens} tokens")
+    _print_conditions(measured.samples)
     print()
-    print_verdicts(verdicts, title=f"latency: ratio to dense, {profile}, keep {kept}")
-    write_report(work_dir, verdicts, title="latency", timed=timed)
-    leave(verdicts)
+    print_verdicts(measured.verdicts, title=f"latency: {profile}, keep {kept}")
+    settings = {"profile": profile, "keep": str(kept)}
+    write_report(
+        work_dir,
+        measured.verdicts,
+        title="latency",
+        timed=measured.timed,
+        settings=settings,
+        against=against,
+        history=history_file(),
+        samples=measured.samples,
+        sweep=saved_sweep(work_dir / "sweep"),
+    )
+    if history:
+        append(history_file(), read_entry(work_dir, "latency"))
+    benchmarks = benchmark_json(measured.samples, origin_here(settings))
+    write_atomically(work_dir / "latency-benchmark.json", benchmarks)
+    leave(measured.verdicts)
+
+
+def _noise_floor(request: "Request") -> None:
+    """Exit code 3 if the machine was too busy to say anything."""
+    from rich.console import Console
+
+    from bench.gates.noise import COLUMNS, noise_floor, verdict_line
+    from bench.report import print_line, print_table
+
+    floors, samples = noise_floor(request)
+    console = Console()
+    title = f"noise floor: the hybrid against itself, {request.budget:g} s a batch size"
+    print_table(console, title, COLUMNS, [floor.cells() for floor in floors])
+    _print_conditions(samples)
+    busy = [taken.too_busy for taken in samples.values() if taken.too_busy]
+    print_line(console, busy[0] if busy else verdict_line(floors, request.effect))
+    raise typer.Exit(3 if busy else 0)
+
+
+def _print_conditions(samples: "Mapping[str, Samples]") -> None:
+    from rich.console import Console
+
+    from bench.report import print_line
+
+    for case, taken in samples.items():
+        print_line(Console(), f"conditions, {case}: {taken.described}")

@@ -1,11 +1,16 @@
 """`syncs`: waits of the host for the device."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bench.cli.options import KeepOption, command_line, leave
 from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.gates.waits import Watched
+    from bench.syncs.subjects import Subject
 
 app = typer.Typer()
 
@@ -20,37 +25,100 @@ def syncs(
     trace: Annotated[
         bool, typer.Option("--trace", help="Print every wait with its stack, and judge nothing.")
     ] = False,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Print the lines that led to each wait, too.")
+    ] = False,
     compare: Annotated[
         str | None, typer.Option(help="Count another model's waits beside this one's.")
+    ] = None,
+    require_gpu: Annotated[
+        bool, typer.Option("--require-gpu", help="Without a CUDA device, end in an error.")
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write what is printed as JSON, too.")
     ] = None,
 ) -> None:
     """Gate on waits of the host for the device: none before the answer is read back.
 
+    Two tiers: one on the CPU, which plays the device, anywhere; one that asks CUDA, on a GPU.
+    A profile that needs a GPU is watched on a small untrained model of its architecture.
+
     Example: python -m bench syncs --model tiny_hybrid --compare tiny
     """
-    from bench.gates.waits import NEW_TOKENS, static_verdict, waits_gate, watch
-    from bench.models import resolve_keep
-    from bench.profiles import load_profile, profile_of_model
-    from bench.report import print_verdicts
-
     if static:
+        from bench.gates.waits import static_verdict
+        from bench.report import print_verdicts
+
         verdicts = [static_verdict(reproduce=command_line())]
         print_verdicts(verdicts, title="waits")
         leave(verdicts)
-    name, arm = profile_of_model(model)
-    profile = load_profile(name)
-    kept = resolve_keep(keep, profile)
-    if trace:
-        print(watch(profile, arm, kept, stack=True).text())
+    from bench.gates.waits import watch
+    from bench.syncs.cuda import has_gpu
+    from bench.syncs.subjects import subject
+
+    gpu = has_gpu(require_gpu=require_gpu)
+    names = [model] if compare is None else [model, compare]
+    subjects = [subject(name, keep) for name in names]
+    for note in (of.note for of in subjects if of.note):
+        typer.echo(note)
+    if trace or compare is not None:
+        watched = {of.name: watch(of, stack=stack or trace) for of in subjects}
+        _print_comparison(watched)
+        _write(json_file, {name: _document(w) for name, w in watched.items()})
         return
-    if compare is not None:
-        for other in (model, compare):
-            other_name, other_arm = profile_of_model(other)
-            report = watch(load_profile(other_name), other_arm, kept)
-            print(f"{other}: {report.count / NEW_TOKENS:.2f} waits a token\n{report.text()}\n")
-        return
-    if arm == "dense":
-        raise UserError(f"{model} is transformers' own and has no ledger: use --trace or --compare")
-    verdicts = waits_gate(profile, arm, kept, reproduce=command_line())
-    print_verdicts(verdicts, title=f"waits: {model}, keep {kept}")
+    _judge(subjects[0], gpu=gpu, stack=stack, keep=keep, json_file=json_file)
+
+
+def _judge(
+    of: "Subject", *, gpu: bool, stack: bool, keep: str | None, json_file: Path | None
+) -> None:
+    from bench.gates.waits import waits_gate, watch
+    from bench.report import print_verdicts
+    from bench.syncs.cuda import SKIPPED
+    from bench.syncs.subjects import subject
+
+    if of.config is None:
+        raise UserError(
+            f"{of.name} is transformers' own and has no ledger: use --trace or --compare"
+        )
+    watched = watch(of, stack=stack)
+    verdicts = waits_gate(of, watched, reproduce=command_line())
+    document: dict[str, Any] = {"model": of.name, "keep": str(of.config.budget)}
+    document |= {"cpu": _document(watched), "gpu": SKIPPED}
+    print(watched.report.text())
+    if gpu:
+        from bench.gates.waits_gpu import gpu_gate
+
+        on_gpu = subject(of.name, keep, device="cuda")
+        more, report = gpu_gate(on_gpu, reproduce=command_line(), stack=stack)
+        verdicts += more
+        document["gpu"] = report.document()
+        print(report.text())
+    else:
+        print(SKIPPED)
+    print_verdicts(verdicts, title=f"waits: {of.name}, keep {of.config.budget}")
+    document["verdicts"] = [
+        {"gate": v.gate, "outcome": str(v.outcome), "reason": v.reason} for v in verdicts
+    ]
+    _write(json_file, document)
     leave(verdicts)
+
+
+def _print_comparison(watched: "dict[str, Watched]") -> None:
+    for name, run in watched.items():
+        waits = f"{run.report.count} waits for {run.new_tokens} tokens"
+        print(f"{name}: {run.per_token:.2f} waits a token ({waits})\n{run.report.text()}\n")
+
+
+def _document(run: "Watched") -> dict[str, Any]:
+    return {**run.report.document(), "new_tokens": run.new_tokens}
+
+
+def _write(file: Path | None, document: dict[str, Any]) -> None:
+    if file is None:
+        return
+    import json
+
+    from bench.tasks.atomic import write_atomically
+
+    write_atomically(file, (json.dumps(document, indent=2) + "\n").encode())

@@ -1,30 +1,20 @@
 """A comparison as one HTML file: the tables, and every sample whose answer flipped."""
 
-import base64
-import hashlib
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
-
-from bench.compare import (
-    CATEGORY_COLUMNS,
-    COLUMNS,
-    Comparison,
-    category_cells,
-    row_cells,
-)
+from bench.compare import COLUMNS, Comparison, row_cells
 from bench.comparison.side import Side
 from bench.errors import UserError
+from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells
+from bench.report.gallery import Gallery
+from bench.report.html import render
 from bench.tasks import Sample, Task, load_task
 from bench.tasks.atomic import write_atomically
 from bench.tasks.mmbench import ROTATION, Question
 from bench.tasks.prompts import CAPTION_PROMPTS, MULTIPLE_CHOICE_PROMPTS
 
-WIDEST = 512  # pixels of an inlined image
 MOST_CAPTIONS = 25  # lost and gained each: nearly every caption changes a little
 
 
@@ -52,6 +42,7 @@ class Card:
 
     id: int
     outcome: str
+    near_tie: bool = False
     category: str = ""
     question: str = ""
     hint: str = ""
@@ -61,24 +52,6 @@ class Card:
     truth: Sequence[str] = ()
     image: str = ""
     pictures: Sequence[tuple[str, str, str]] = ()
-
-
-@dataclass
-class Gallery:
-    """Images by name, each inlined once however often it is shown."""
-
-    images: dict[str, tuple[str, int, int]] = field(default_factory=dict)
-
-    def add(self, image: Image.Image) -> str:
-        """The name under which the page shows `image`."""
-        image = image.copy()
-        image.thumbnail((WIDEST, WIDEST))
-        out = io.BytesIO()
-        image.save(out, "WEBP", quality=85)
-        name = f"image-{hashlib.sha256(out.getvalue()).hexdigest()[:12]}"
-        encoded = base64.b64encode(out.getvalue()).decode()
-        self.images[name] = (f"data:image/webp;base64,{encoded}", image.width, image.height)
-        return name
 
 
 def write_page(
@@ -106,19 +79,15 @@ def write_page(
             for id, picture in _pictures(title, side, samples, gallery, missing).items():
                 kept[id].append(picture)
     cards = [_card(found, id, images.get(id, ""), kept[id]) for id in ids]
-    environment = Environment(
-        loader=PackageLoader("bench.comparison", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html.j2").render(
+    page = render(
+        "bench.comparison",
+        "page.html.j2",
         found=found,
         columns=COLUMNS,
         rows=[row_cells(row) for row in found.rows],
         category_columns=CATEGORY_COLUMNS,
         categories=[category_cells(row) for row in found.categories],
+        said=found.said(),
         notes=[*found.remarks, *missing],
         cards=cards,
         hidden=len(found.lost) + len(found.gained) - len(ids),
@@ -228,6 +197,7 @@ def _card(found: Comparison, id: int, image: str, pictures: Sequence[tuple[str, 
     return Card(
         id=id,
         outcome=outcome,
+        near_tie=found.near_ties.get(id) is True,
         category=" / ".join(names),
         question=item.question if item else "",
         hint=(item.hint or "") if item else "",

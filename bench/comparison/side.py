@@ -8,7 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench import margins
 from bench.errors import UserError
+from bench.margins import Tops
+from bench.predictions import FILE, demand_sealed, read_predictions
 from bench.references.store import answers_sha256, read_reference, reference_names
 from bench.tasks import DEFAULT_MATCHER
 from bench.tasks.coco import CocoCaptions, parse_references
@@ -38,6 +41,7 @@ class Side:
         truth: image -> its captions, as text; empty for multiple choice.
         categories: level -> question -> category.
         answers_sha256: identity of the right letters; empty for captions.
+        tops: row -> its first tokens' logits; empty if margins were not recorded.
         document: the run's run.json, empty if there is none.
     """
 
@@ -55,12 +59,18 @@ class Side:
     truth: Mapping[int, list[str]] = field(default_factory=dict)
     categories: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     answers_sha256: str = ""
+    tops: Mapping[int, Tops] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def values(self) -> Mapping[int, float]:
         """By question 1.0 or 0.0 (right in every rotation), or by image its CIDEr."""
         return self.score()
+
+    @cached_property
+    def hits(self) -> Mapping[int, bool]:
+        """By question whether it was right in every rotation; of multiple choice only."""
+        return {question: value == 1.0 for question, value in self.values.items()}
 
 
 def load_side(source: str, *, matcher: str | None = None, references: Path | None = None) -> Side:
@@ -96,7 +106,21 @@ def _from_folder(folder: Path, source: str, matcher: str | None) -> Side:
             f"{folder} holds {len(sheets)} .xlsx files, a finished run has one: give the file"
         )
     name, table = str(document.get("model", folder.name)), read_xlsx(sheets[0])
+    _demand_unedited(folder, table)
     return _from_table(table, name, source, folder, matcher, document, scores)
+
+
+def _demand_unedited(folder: Path, table: Table) -> None:
+    """Raises UserError unless sheet, predictions and their seal agree, as far as they are there."""
+    demand_sealed(folder)
+    if (folder / FILE).is_file() and "prediction" in table.columns:
+        written = read_predictions(folder / FILE, table.rows, repair=False)
+        for index, row in table.rows.items():
+            if written.get(index) != row.get("prediction", ""):
+                raise UserError(
+                    f"{table.source} and {FILE} differ in the answer to {index}: write the sheet"
+                    " anew by --mode eval, or run again without --reuse"
+                )
 
 
 def _document(path: Path, *tables: str) -> dict[str, Any]:
@@ -188,6 +212,7 @@ def _from_table(
             if level in table.columns
         },
         answers_sha256=answers_sha256({i: item.answer for i, item in questions.items()}),
+        tops=margins.read_margins(folder, table.rows) if document else {},
         document=document,
     )
 

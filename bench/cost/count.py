@@ -1,10 +1,11 @@
-"""Counts operators, FLOPs and bytes of a block of code, best on the `meta` device.
+"""Counts operators, FLOPs, bytes and live memory of a block of code, best on the `meta` device.
 
 Counting needs no clock, so it catches on any laptop what timing cannot show on a noisy one: one
 more launch a layer, a matrix materialised, float32 where half was meant.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from bench.cost.memory import LiveMemory
+from bench.timing.roofline import Work
 
 # Operators that start no kernel although torch does not call them views.
 _NO_KERNEL = {
@@ -31,48 +35,89 @@ class Cost:
     """What was done.
 
     Attributes:
-        flops: of matrix products and attention; a multiply-add counts as two.
-        bytes_moved: read and written by all operators, as if nothing stayed in a cache.
-        launches: operators that start work on the device; fused attention is one.
+        works: of each operator that starts work on the device, in order; fused attention is one.
+            FLOPs of matrix products and attention, a multiply-add counts as two; bytes read and
+            written, as if nothing stayed in a cache.
         operators: how often each of them ran.
+        peak_bytes: most memory of tensors made here and alive at once, without weights, inputs
+            and the cache.
+        cache_bytes: of keys and values at the end.
     """
 
-    flops: int = 0
-    bytes_moved: int = 0
-    launches: int = 0
+    works: list[Work] = field(default_factory=list)
     operators: dict[str, int] = field(default_factory=dict)
+    peak_bytes: int = 0
+    cache_bytes: int = 0
 
-    def add(self, operator: str, *, flops: int, tensors: list[Tensor]) -> None:
-        """One launch that reads or writes each of `tensors` once."""
-        self.flops += flops
-        self.bytes_moved += sum(_nbytes(t) for t in tensors)
-        self.launches += 1
+    @property
+    def flops(self) -> int:
+        """Of all operators."""
+        return sum(int(work.flops) for work in self.works)
+
+    @property
+    def weight_bytes(self) -> int:
+        """Read of the model's weights."""
+        return sum(int(work.weight_bytes) for work in self.works)
+
+    @property
+    def bytes_moved(self) -> int:
+        """Read and written by all operators, weights included."""
+        return self.weight_bytes + sum(int(work.other_bytes) for work in self.works)
+
+    @property
+    def launches(self) -> int:
+        """Operators that start work on the device."""
+        return len(self.works)
+
+    def add(self, operator: str, work: Work) -> None:
+        """One launch."""
+        self.works.append(work)
         self.operators[operator] = self.operators.get(operator, 0) + 1
 
     def to_json(self) -> dict[str, Any]:
         """Operators in alphabetical order, so that a diff shows what changed."""
         return {
-            "flops": self.flops,
-            "bytes_moved": self.bytes_moved,
-            "launches": self.launches,
+            **{total: getattr(self, total) for total in TOTALS},
             "operators": dict(sorted(self.operators.items())),
         }
 
 
+TOTALS = ("flops", "bytes_moved", "weight_bytes", "launches", "peak_bytes", "cache_bytes")
+
+
 @contextmanager
-def counting() -> Iterator[Cost]:
-    """Count everything that torch runs in the block."""
-    cost = Cost()
-    with _FusedAttention(cost), _Operators(cost):
-        yield cost
+def counting(
+    weights: Iterable[Tensor] = (), cache: Callable[[], Iterable[Tensor]] = lambda: ()
+) -> Iterator[Cost]:
+    """Count everything that torch runs in the block.
+
+    Args:
+        weights: whose bytes are counted apart from all others.
+        cache: asked at the end of the block which tensors hold keys and values.
+    """
+    cost, memory = Cost(), LiveMemory()
+    addresses = {tensor.untyped_storage()._cdata for tensor in weights}
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()  # what a reference cycle keeps alive must not depend on when this runs
+    try:
+        with _FusedAttention(cost, addresses), _Operators(cost, memory, addresses):
+            yield cost
+        held = list(cache())
+        cost.peak_bytes = memory.peak_bytes(apart=held)
+        cost.cache_bytes = sum(tensor.nbytes for tensor in held)
+    finally:
+        memory.close()
+        if collecting:
+            gc.enable()
 
 
 class _FusedAttention(TorchFunctionMode):
     """Counts attention as the one kernel that it is on a GPU, whatever it falls apart into here."""
 
-    def __init__(self, cost: Cost) -> None:
+    def __init__(self, cost: Cost, weights: set[int]) -> None:
         super().__init__()
-        self.cost = cost
+        self.cost, self.weights = cost, weights
 
     def __torch_function__(
         self,
@@ -88,11 +133,17 @@ class _FusedAttention(TorchFunctionMode):
         mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
         out: Tensor = torch.empty_like(query)
         batch, heads, length, width = query.shape
+        seen = length * key.shape[2]  # pairs of a query and a key
+        if kwargs.get("is_causal", False):
+            seen = length * (length + 1) // 2  # fused kernels skip the tiles that see nothing
         masks = [mask] if mask is not None else []
         self.cost.add(
             "scaled_dot_product_attention" + (", masked" if masks else ""),
-            flops=4 * batch * heads * length * key.shape[2] * width,
-            tensors=[query, key, value, out, *masks],
+            _work(
+                4 * batch * heads * seen * width,
+                [query, key, value, out, *masks],
+                self.weights,
+            ),
         )
         return out
 
@@ -100,9 +151,9 @@ class _FusedAttention(TorchFunctionMode):
 class _Operators(TorchDispatchMode):
     """Counts every other operator that starts a kernel."""
 
-    def __init__(self, cost: Cost) -> None:
+    def __init__(self, cost: Cost, memory: LiveMemory, weights: set[int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.cost = cost
+        self.cost, self.memory, self.weights = cost, memory, weights
 
     def __torch_dispatch__(
         self,
@@ -111,22 +162,33 @@ class _Operators(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        kwargs = kwargs or {}
         with self:  # inference mode hands on compounds, such as linear; count their parts
-            out = func.decompose(*args, **(kwargs or {}))
+            out = func.decompose(*args, **kwargs)
         if out is not NotImplemented:
             return out
-        out = func(*args, **(kwargs or {}))
+        self.memory.given((args, kwargs))
+        out = func(*args, **kwargs)
+        self.memory.made(out)
         name = func.overloadpacket.__name__
         if func.is_view or name in _NO_KERNEL or func.namespace != "aten":
             return out
-        flops = _flops(func.overloadpacket, args, kwargs or {}, out)
-        self.cost.add(name, flops=flops, tensors=_touched(name, args, kwargs, out))
+        flops = _flops(func.overloadpacket, args, kwargs, out)
+        self.cost.add(name, _work(flops, _touched(name, args, kwargs, out), self.weights))
         return out
 
 
 def _flops(packet: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> int:
     count = flop_registry.get(packet)
     return 0 if count is None else int(count(*args, **kwargs, out_val=out))
+
+
+def _work(flops: int, tensors: list[Tensor], weights: set[int]) -> Work:
+    """Of an operator that reads or writes each of `tensors` once."""
+    moved = {True: 0, False: 0}
+    for tensor in tensors:
+        moved[tensor.untyped_storage()._cdata in weights] += _nbytes(tensor)
+    return Work(flops=flops, weight_bytes=moved[True], other_bytes=moved[False])
 
 
 def _touched(name: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> list[Tensor]:

@@ -1,14 +1,14 @@
 """The recorded costs of LLaVA-1.5-7B: compare with what the code costs now, rewrite."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+from bench.cost.count import TOTALS
 from bench.cost.stages import ARMS, BATCHES, cost_of
 from bench.errors import UserError
+from bench.goldens.sealed import read_sealed, write_sealed
 from bench.goldens.store import FOLDER
-from bench.tasks.atomic import write_atomically
 
 PATH = FOLDER / "cost" / "llava-1.5-7b.json"
 COMMAND = "python -m bench cost --regen"
@@ -31,46 +31,54 @@ def measure(progress: Callable[[str], None] = lambda case: None) -> Costs:
     return costs
 
 
-def compare(now: Costs) -> list[str]:
-    """One line for each stage that costs something else than recorded.
+def compare(now: Costs) -> dict[str, str]:
+    """Each stage that costs something else than recorded -> what changed, in one line.
 
     Raises:
-        UserError: if there is no record, or it holds for other packages than are installed.
+        UserError: if there is no record, or it was edited, or it holds for other packages than
+            are installed, or for other stages than `now`.
     """
-    try:
-        document = json.loads(PATH.read_text())
-        recorded, versions = document["costs"], document["versions"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{PATH} cannot be read: restore it from git, or `{COMMAND}`") from error
+    recorded = load()
+    if _names(recorded) != _names(now):
+        raise UserError(f"{PATH} holds other stages than are counted: `{COMMAND}` and review")
+    return {
+        f"{arm}, {batch}, {stage}": _changes(recorded[arm][batch][stage], cost)
+        for arm, batches in now.items()
+        for batch, stages in batches.items()
+        for stage, cost in stages.items()
+        if recorded[arm][batch][stage] != cost
+    }
+
+
+def load() -> Costs:
+    """What was recorded.
+
+    Raises:
+        UserError: if that is not there, was edited, or holds for other packages.
+    """
+    document = read_sealed(PATH, command=COMMAND)
+    others = sorted(path.name for path in PATH.parent.iterdir() if path != PATH)
+    if others:
+        raise UserError(f"{PATH.parent} holds {', '.join(others)}, which nothing made: remove it")
+    costs: Costs = document["costs"]
+    versions = document["versions"]
     if versions != _versions():
         raise UserError(
             f"{PATH} was counted with {_named(versions)}, but {_named(_versions())} is installed: "
             "install through constraints.txt"
         )
-    if recorded.keys() != now.keys():
-        raise UserError(f"{PATH} holds other arms than are counted: `{COMMAND}` and review")
-    return [
-        line
-        for arm, batches in now.items()
-        for batch, stages in batches.items()
-        for stage, cost in stages.items()
-        for line in _changes(f"{arm}, {batch}, {stage}", recorded[arm][batch][stage], cost)
-    ]
+    return costs
 
 
 def rewrite(now: Costs) -> None:
     """Store `now`, with the packages that it holds for."""
     document = {"command": COMMAND, "versions": _versions(), "costs": now}
-    write_atomically(PATH, (json.dumps(document, indent=1) + "\n").encode())
+    write_sealed(PATH, document, indent=1)
 
 
-def _changes(where: str, before: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
-    if before == now:
-        return
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:
     totals = [
-        f"{name} {before[name]:,} -> {now[name]:,}"
-        for name in ("flops", "bytes_moved", "launches")
-        if before[name] != now[name]
+        f"{name} {before[name]:,} -> {now[name]:,}" for name in TOTALS if before[name] != now[name]
     ]
     old, new = before["operators"], now["operators"]
     operators = [
@@ -78,7 +86,16 @@ def _changes(where: str, before: dict[str, Any], now: dict[str, Any]) -> Iterato
         for name in sorted(old.keys() | new.keys())
         if old.get(name, 0) != new.get(name, 0)
     ]
-    yield f"{where}: {', '.join(totals)} ({', '.join(operators) or 'same operators'})"
+    return f"{', '.join(totals)} ({', '.join(operators) or 'same operators'})"
+
+
+def _names(costs: Costs) -> set[tuple[str, str, str]]:
+    return {
+        (arm, batch, stage)
+        for arm, batches in costs.items()
+        for batch, stages in batches.items()
+        for stage in stages
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -1,16 +1,19 @@
 """Vision, prefill and one decode step of LLaVA-1.5-7B at its true shape, counted on `meta`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from bench.cost.count import Cost, counting
 from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
 from hybrid.merging import THRESHOLDS_72OUT
+from hybrid.state import State
 
 BATCHES = (1, 8)
 TOKENS = 640  # of an MMBench prompt: 64 of text and 576 of its image
@@ -26,10 +29,9 @@ ARMS: dict[str, HybridConfig | None] = {
 }
 
 
-@cache
-def _llava() -> Any:
-    """LLaVA-1.5-7B in half precision, without memory: every tensor is on `meta`."""
-    config = LlavaConfig(
+def config_7b() -> LlavaConfig:
+    """LLaVA-1.5-7B's sizes."""
+    return LlavaConfig(
         vision_config=CLIPVisionConfig(
             image_size=336,
             patch_size=14,
@@ -42,19 +44,41 @@ def _llava() -> Any:
         image_token_index=32000,
         image_seq_length=PATCHES,
     )
+
+
+@cache
+def _llava() -> Any:
+    """LLaVA-1.5-7B in half precision, without memory: every tensor is on `meta`."""
     with torch.device("meta"):
-        llava: Any = LlavaForConditionalGeneration(config)
+        llava: Any = LlavaForConditionalGeneration(config_7b())
     return llava.half().eval()
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Name -> what to run, in order: decode needs what prefill leaves. cache: filled so far."""
+
+    run: Mapping[str, Callable[[], object]]
+    cache: Callable[[], list[Tensor]]
 
 
 def cost_of(arm: str, batch: int) -> dict[str, Cost]:
     """Costs of `vision` (with projector), `prefill` (vision included) and one `decode` step."""
-    config = ARMS[arm]
+    llava, inputs = _llava(), _inputs(batch)
+    return costs_of(llava, stages_of(llava, ARMS[arm], inputs))
+
+
+def stages_of(llava: Any, config: HybridConfig | None, inputs: Inputs) -> Stages:
+    """The stages of a hybrid, or of transformers' own model for None."""
+    return _dense(llava, inputs) if config is None else _hybrid(HybridLlava(llava, config), inputs)
+
+
+def costs_of(llava: Any, stages: Stages) -> dict[str, Cost]:
+    """Run the stages, one after the other, and count each."""
+    costs = {}
     with torch.inference_mode():
-        stages = _dense(batch) if config is None else _hybrid(config, batch)
-        costs = {}
-        for name, work in stages.items():  # in this order: decode needs what prefill leaves
-            with counting() as cost:
+        for name, work in stages.run.items():
+            with counting(llava.parameters(), stages.cache) as cost:
                 work()
             costs[name] = cost
     return costs
@@ -66,19 +90,26 @@ def _inputs(batch: int) -> Inputs:
     return Inputs(ids, pixels, torch.empty_like(ids), padded=False)
 
 
-def _hybrid(config: HybridConfig, batch: int) -> dict[str, Callable[[], None]]:
-    model, inputs = HybridLlava(_llava(), config), _inputs(batch)
-    left: list[Any] = []
-    return {
+def _hybrid(model: HybridLlava, inputs: Inputs) -> Stages:
+    left: list[State] = []
+
+    def step() -> None:
+        model.select(left[0])
+        model.decode(left[0])
+
+    def cache() -> list[Tensor]:
+        return left[0].cache.buffers() if left else []
+
+    stages = {
         "vision": lambda: model.projector(model.vision(inputs.pixel_values).features),
         "prefill": lambda: left.append(model.prefill(inputs, NEW_TOKENS)),
-        "decode": lambda: (model.select(left[0]), model.decode(left[0]))[-1],
+        "decode": step,
     }
+    return Stages(stages, cache)
 
 
-def _dense(batch: int) -> dict[str, Callable[[], None]]:
+def _dense(llava: Any, inputs: Inputs) -> Stages:
     """transformers' own modules; its `generate` reads values, which `meta` does not have."""
-    llava, inputs = _llava(), _inputs(batch)
     language: Any = llava.model.language_model
     left: list[Any] = []
 
@@ -99,4 +130,8 @@ def _dense(batch: int) -> dict[str, Callable[[], None]]:
         out = language(input_ids=token, past_key_values=left[0], use_cache=True)
         llava.lm_head(out.last_hidden_state[:, -1]).argmax(dim=-1)
 
-    return {"vision": vision, "prefill": prefill, "decode": decode}
+    def cache() -> list[Tensor]:
+        layers = left[0].layers if left else []
+        return [tensor for layer in layers for tensor in (layer.keys, layer.values)]
+
+    return Stages({"vision": vision, "prefill": prefill, "decode": decode}, cache)

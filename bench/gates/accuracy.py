@@ -6,15 +6,12 @@ from numbers import Real
 import numpy as np
 
 from bench.errors import UserError
+from bench.gates.breakdown import breakdown, category_numbers, said_worse
 from bench.gates.matching import matched_ids
-from bench.gates.paired import Pairs, difference_interval, mcnemar_p, wilson_interval
-from bench.verdict import Outcome, Verdict, decide
-
-ADVICE = {
-    Outcome.PASS: "within the margin",
-    Outcome.FAIL: "loses more than the margin",
-    Outcome.UNSURE: "interval crosses the margin, evaluate more questions",
-}
+from bench.gates.noninferior import difference_verdict, floor_verdict
+from bench.gates.paired import decisions, difference_interval, mcnemar_p, paired, wilson_interval
+from bench.gates.ties import Flips, count_flips
+from bench.verdict import Verdict, decide
 
 
 def accuracy_gate(
@@ -26,6 +23,8 @@ def accuracy_gate(
     reproduce: str,
     reference: str = "dense",
     gate: str = "accuracy",
+    categories: Mapping[str, Mapping[int, str]] | None = None,
+    near_ties: Mapping[int, bool | None] | None = None,
 ) -> list[Verdict]:
     """Judges circular hits by question: `{gate}/paired`, then `{gate}/floor`.
 
@@ -33,11 +32,14 @@ def accuracy_gate(
     margin: the loss of accuracy that is still acceptable, 0.03 for three points.
     floor: the circular accuracy below which no comparison helps. On a subset it is what the
         recorded run scored on those same questions: `floor_on`.
+    categories: level -> question -> its category, for the breakdown in the numbers; the reason
+        names categories that are significantly worse (`bench.gates.breakdown`).
+    near_ties: flipped question -> whether rounding explains it, None where that was not recorded
+        (`bench.gates.ties`). All flips count, near-ties too; the reason tells them apart.
 
     Paired: one-sided 95% bounds of the difference (`bench.gates.paired`). PASS if even the lower
     bound is above -margin, FAIL if even the upper one is below it, else UNSURE. The floor is
-    compared with the accuracy itself; its Wilson interval is shown, not judged, since the floor
-    is a score on these very questions.
+    compared with the accuracy itself, beside its Wilson interval.
 
     Raises UserError for empty runs, differing questions, a hit that is not a boolean, or a margin
     or floor that is no share of 1.
@@ -47,16 +49,21 @@ def accuracy_gate(
     if not 0 <= floor <= 1:
         raise UserError(f"accuracy floor is {floor}: give it as a share of 1, such as 0.553")
     ids = matched_ids(hits, reference_hits, unit="question")
-    now = np.array([_checked(hits, i, "run") for i in ids])
-    before = np.array([_checked(reference_hits, i, "reference") for i in ids])
-    pairs = Pairs(lost=int((before & ~now).sum()), gained=int((now & ~before).sum()), n=len(ids))
+    now = {i: _checked(hits, i, "run") for i in ids}
+    before = {i: _checked(reference_hits, i, "reference") for i in ids}
+    right = sum(now.values())
     return [
         _paired_verdict(
-            pairs, margin=margin, reproduce=reproduce, reference=reference, gate=f"{gate}/paired"
+            now,
+            before,
+            margin=margin,
+            categories=categories or {},
+            near_ties=near_ties,
+            reproduce=reproduce,
+            reference=reference,
+            gate=f"{gate}/paired",
         ),
-        _floor_verdict(
-            int(now.sum()), len(ids), floor=floor, reproduce=reproduce, gate=f"{gate}/floor"
-        ),
+        _floor_verdict(right, len(ids), floor=floor, reproduce=reproduce, gate=f"{gate}/floor"),
     ]
 
 
@@ -86,52 +93,71 @@ def _checked(hits: Mapping[int, bool], question: int, name: str) -> bool:
 
 
 def _paired_verdict(
-    pairs: Pairs, *, margin: float, reproduce: str, reference: str, gate: str
+    now: Mapping[int, bool],
+    before: Mapping[int, bool],
+    *,
+    margin: float,
+    categories: Mapping[str, Mapping[int, str]],
+    near_ties: Mapping[int, bool | None] | None,
+    reproduce: str,
+    reference: str,
+    gate: str,
 ) -> Verdict:
-    low, high = difference_interval(pairs)
-    outcome = decide(passes=low > -margin, fails=high < -margin)
+    pairs = paired(before, now, now)
+    passes, fails = decisions(pairs.lost, pairs.gained, pairs.n, margin)
     p = mcnemar_p(pairs)
-    return Verdict(
-        gate=gate,
-        outcome=outcome,
-        reason=(
-            f"{ADVICE[outcome]}: {100 * pairs.delta:+.2f} points against {reference}, lost"
-            f" {pairs.lost}, gained {pairs.gained} of {pairs.n} (McNemar p = {p:.2g})"
-        ),
+    rows = breakdown(categories, before, now)
+    lost, gained = (
+        count_flips((near_ties or {}).get(i) for i in now if (now[i], before[i]) == flip)
+        for flip in ((False, True), (True, False))
+    )
+    split = {
+        "lost_real": lost.real,
+        "lost_near_tie": lost.near_tie,
+        "gained_real": gained.real,
+        "gained_near_tie": gained.near_tie,
+        "margins_missing": lost.missing + gained.missing,
+    }
+    told = [
+        f"{100 * pairs.delta:+.2f} points against {reference}",
+        f"lost {pairs.lost}{_split(lost, near_ties)}",
+        f"gained {pairs.gained}{_split(gained, near_ties)} of {pairs.n} (McNemar p = {p:.2g})",
+    ]
+    worse = said_worse(rows)
+    return difference_verdict(
+        decide(passes=bool(passes), fails=bool(fails)),
+        difference=pairs.delta,
+        interval=difference_interval(pairs),
+        margin=margin,
+        unit="question",
+        told=", ".join(told) + (f"; {worse}" if worse else ""),
         reproduce=reproduce,
+        gate=gate,
         numbers={
-            "value": pairs.delta,
-            "low": low,
-            "high": high,
-            "must_be": ">",
-            "bound": -margin,
             "lost": pairs.lost,
             "gained": pairs.gained,
             "questions": pairs.n,
             "mcnemar_p": p,
+            **({} if near_ties is None else split),
+            **category_numbers(rows),
         },
     )
 
 
+def _split(flips: Flips, near_ties: Mapping[int, bool | None] | None) -> str:
+    """What stands behind a count of flips; nothing where nobody asked, or nothing flipped."""
+    asked = near_ties is not None and flips.real + flips.near_tie + flips.missing > 0
+    return f" ({flips.said()})" if asked else ""
+
+
 def _floor_verdict(hits: int, n: int, *, floor: float, reproduce: str, gate: str) -> Verdict:
-    accuracy = hits / n
-    low, high = wilson_interval(hits, n)
-    above = accuracy >= floor
-    return Verdict(
-        gate=gate,
-        outcome=Outcome.PASS if above else Outcome.FAIL,
-        reason=(
-            f"{'at or above' if above else 'below'} the floor of {100 * floor:.2f}%:"
-            f" {hits} of {n} right in every rotation"
-        ),
+    return floor_verdict(
+        score=hits / n,
+        interval=wilson_interval(hits, n),
+        floor=floor,
+        floor_said=f"{100 * floor:.2f}%",
+        told=f"{hits} of {n} right in every rotation",
         reproduce=reproduce,
-        numbers={
-            "value": accuracy,
-            "low": low,
-            "high": high,
-            "must_be": ">=",
-            "bound": floor,
-            "hits": hits,
-            "questions": n,
-        },
+        gate=gate,
+        numbers={"hits": hits, "questions": n},
     )

@@ -9,18 +9,13 @@ from scipy.stats import norm
 
 from bench.errors import UserError
 from bench.gates.matching import matched_ids
-from bench.verdict import Outcome, Verdict, decide
+from bench.gates.noninferior import difference_verdict, floor_verdict
+from bench.verdict import Verdict, decide
 
 RESAMPLES = 10_000
 SEED = 20_140_501  # of the resamples, so that a verdict can be repeated
 CHUNK = 500  # resamples drawn at once: 500 x 5000 images are 20 MB of indices
 FEWEST_IMAGES = 50  # below this the bootstrap's tails are too thin, and PASS becomes UNSURE
-
-ADVICE = {
-    Outcome.PASS: "within the margin",
-    Outcome.FAIL: "loses more than the margin",
-    Outcome.UNSURE: "interval crosses the margin, evaluate more images",
-}
 
 
 def caption_gate(
@@ -108,25 +103,20 @@ def _paired_verdict(
     delta = float(differences.mean())
     low, high = bootstrap_interval(differences, 0.95)
     enough = len(differences) >= FEWEST_IMAGES
-    outcome = decide(passes=low > -margin and enough, fails=high < -margin and enough)
-    advice = ADVICE[outcome] if enough else f"too few images, evaluate {FEWEST_IMAGES} or more"
-    return Verdict(
-        gate=gate,
-        outcome=outcome,
-        reason=(
-            f"{advice}: CIDEr {delta:+.4f} against {reference}, lower on"
-            f" {int((differences < 0).sum())}, higher on {int((differences > 0).sum())}"
-            f" of {len(differences)} images"
+    return difference_verdict(
+        decide(passes=low > -margin and enough, fails=high < -margin and enough),
+        difference=delta,
+        interval=(low, high),
+        margin=margin,
+        unit="image",
+        told=(
+            f"CIDEr {delta:+.4f} against {reference}, lower on {int((differences < 0).sum())},"
+            f" higher on {int((differences > 0).sum())} of {len(differences)} images"
         ),
         reproduce=reproduce,
-        numbers={
-            "value": delta,
-            "low": low,
-            "high": high,
-            "must_be": ">",
-            "bound": -margin,
-            "images": len(differences),
-        },
+        gate=gate,
+        numbers={"images": len(differences)},
+        doubt="" if enough else f"too few images, evaluate {FEWEST_IMAGES} or more",
     )
 
 
@@ -134,22 +124,13 @@ def _floor_verdict(
     scores: NDArray[np.float64], *, floor: float, reproduce: str, gate: str
 ) -> Verdict:
     cider = float(scores.mean())
-    low, high = bootstrap_interval(scores, 0.975)
-    above = cider >= floor
-    return Verdict(
-        gate=gate,
-        outcome=Outcome.PASS if above else Outcome.FAIL,
-        reason=(
-            f"{'at or above' if above else 'below'} the floor of {floor:.4f}:"
-            f" CIDEr {cider:.4f} over {len(scores)} images"
-        ),
+    return floor_verdict(
+        score=cider,
+        interval=bootstrap_interval(scores, 0.975),
+        floor=floor,
+        floor_said=f"{floor:.4f}",
+        told=f"CIDEr {cider:.4f} over {len(scores)} images",
         reproduce=reproduce,
-        numbers={
-            "value": cider,
-            "low": low,
-            "high": high,
-            "must_be": ">=",
-            "bound": floor,
-            "images": len(scores),
-        },
+        gate=gate,
+        numbers={"images": len(scores)},
     )

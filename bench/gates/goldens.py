@@ -1,6 +1,7 @@
 """The golden gate: not one patch, position or mask may move unseen."""
 
 import os
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -11,6 +12,7 @@ from bench.report import print_line
 from bench.verdict import Outcome, Verdict
 
 PICTURES = 3
+NAMED = 3  # records that a verdict names
 
 
 def golden_gate(*, reproduce: str) -> list[Verdict]:
@@ -24,21 +26,27 @@ def golden_gate(*, reproduce: str) -> list[Verdict]:
     _show(differences, console)
     wrong = sorted({d.case for d in differences})
     total = len(cases())
-    reason = f"all {total} goldens equal to the last digit"
-    if wrong:
+    return [recorded_verdict("golden", wrong, total, regenerate=COMMAND, reproduce=reproduce)]
+
+
+def recorded_verdict(
+    gate: str, changed: Sequence[str], total: int, *, regenerate: str, reproduce: str
+) -> Verdict:
+    """PASS if none of `total` records changed; `changed` names those that did."""
+    reason = f"all {total} are as recorded, to the last digit"
+    if changed:
+        more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
         reason = (
-            f"{len(wrong)} of {total} goldens differ: {', '.join(wrong)}; "
-            f"if that is intended, `{COMMAND}` and review"
+            f"{len(changed)} of {total} differ from the record: {'; '.join(changed[:NAMED])}{more}."
+            f" If that is intended, `{regenerate}` and review"
         )
-    return [
-        Verdict(
-            gate="golden",
-            outcome=Outcome.FAIL if wrong else Outcome.PASS,
-            reason=reason,
-            reproduce=reproduce,
-            numbers={"value": float(len(wrong)), "must_be": "<=", "bound": 0.0},
-        )
-    ]
+    return Verdict(
+        gate=gate,
+        outcome=Outcome.FAIL if changed else Outcome.PASS,
+        reason=reason,
+        reproduce=reproduce,
+        numbers={"value": float(len(changed)), "must_be": "<=", "bound": 0.0},
+    )
 
 
 def regenerate_for_review() -> None:

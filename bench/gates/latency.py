@@ -1,24 +1,29 @@
-"""The latency gate: the ratio of each arm to the dense one, against the profile's bounds."""
+"""The latency gate: the ratios of arms, against the profile's bounds and against each other."""
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from bench.errors import UserError
+from bench.gates.compared import Compared, Comparison, compare
 from bench.timing.clock import Clock
-from bench.timing.interleave import Arm, interleaved, setup
-from bench.timing.ratio import paired_ratio
-from bench.timing.samples import Block, Samples
+from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup
+from bench.timing.ratio import Ratio, paired_ratio
+from bench.timing.samples import Samples
 from bench.verdict import Outcome, Verdict, decide
 
 Bounds = Mapping[str, Mapping[str, float]]
 """Arm -> stage -> the highest acceptable ratio to the reference arm."""
 
-CONFIDENCE = 0.99  # over all looks together: a wrong FAIL or PASS in 1 of 200 on the bound itself
-FIRST_LOOK = 10  # blocks: about the fewest with a finite interval at the first look's confidence
+CONFIDENCE = 0.99  # that no verdict of a job is wrong where two arms are equal, or on its bound
+LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Shares of the budget after which the samples so far are judged."""
+
 ADVICE = {
     Outcome.PASS: "within the bound",
     Outcome.FAIL: "slower than the bound allows",
@@ -29,109 +34,163 @@ ADVICE = {
 def latency_gate(
     samples: Samples,
     bounds: Bounds,
+    comparisons: Sequence[Comparison] = (),
     *,
     reproduce: str,
     reference: str = "dense",
     confidence: float = CONFIDENCE,
 ) -> list[Verdict]:
-    """One verdict per bound, named `latency/{arm}/{stage}`.
+    """One verdict per bound, `latency/{arm}/{stage}`, and per stage of each comparison,
+    `latency/{arm}/{stage}/against-{reference}`.
 
-    PASS if the upper end of the ratio's interval is at most the bound, FAIL if its lower end is
-    above it, else UNSURE.
+    A bound: PASS if the upper end of the ratio's interval is at most the bound, FAIL if its lower
+    end is above it, else UNSURE. A comparison: `bench.gates.compared`, in
+    `numbers["comparison"]`. All UNSURE if the machine was too busy.
 
-    Raises UserError for bounds that are empty or no positive number, for arms or stages that were
+    Raises UserError for questions that are none or make no sense, for arms or stages that were
     not measured, and for samples that are no durations.
     """
-    check_bounds(bounds, arms=samples.blocks[0] if samples.blocks else (), reference=reference)
+    arms = samples.blocks[0] if samples.blocks else ()
+    check_questions(bounds, comparisons, arms=arms, reference=reference)
+    busy = samples.too_busy
+    if busy is not None and not samples.undisturbed:
+        return _nothing_left(bounds, comparisons, busy, reproduce)
     verdicts = []
     for arm, stages in bounds.items():
         for stage, bound in stages.items():
-            seconds = samples.seconds(arm, stage)
-            reference_seconds = samples.seconds(reference, stage)
-            ratio = paired_ratio(seconds, reference_seconds, confidence)
+            ratio, numbers = _measured(samples, arm, reference, stage, confidence)
             outcome = decide(passes=ratio.high <= bound, fails=ratio.low > bound)
+            reason = (
+                f"{ADVICE[outcome]}: {ratio.value:.3f} times as long as {reference},"
+                f" at most {bound:.3f} allowed, {ratio.blocks} blocks"
+            )
             verdicts.append(
                 Verdict(
-                    gate=f"latency/{arm}/{stage}",
+                    gate=_bound_gate(arm, stage),
                     outcome=outcome,
-                    reason=(
-                        f"{ADVICE[outcome]}: {ratio.value:.3f} times as long as {reference},"
-                        f" at most {bound:.3f} allowed, {ratio.blocks} blocks"
-                    ),
+                    reason=reason,
                     reproduce=reproduce,
-                    numbers={
-                        "value": ratio.value,
-                        "low": ratio.low,
-                        "high": ratio.high,
-                        "must_be": "<=",
-                        "bound": bound,
-                        "blocks": ratio.blocks,
-                        "p50_ms": 1e3 * float(np.quantile(seconds, 0.5)),
-                        "p90_ms": 1e3 * float(np.quantile(seconds, 0.9)),
-                        "reference_p50_ms": 1e3 * float(np.quantile(reference_seconds, 0.5)),
-                        "reference_p90_ms": 1e3 * float(np.quantile(reference_seconds, 0.9)),
-                    },
+                    numbers={**numbers, "must_be": "<=", "bound": bound},
                 )
             )
-    return verdicts
+    for asked in comparisons:
+        for stage in asked.stages:
+            ratio, numbers = _measured(samples, asked.arm, asked.reference, stage, confidence)
+            compared = compare(ratio, asked.effect)
+            verdicts.append(
+                Verdict(
+                    gate=_comparison_gate(asked, stage),
+                    outcome=compared.outcome,
+                    reason=_explained(compared, ratio, asked),
+                    reproduce=reproduce,
+                    numbers={**numbers, "comparison": str(compared), "effect": asked.effect},
+                )
+            )
+    return verdicts if busy is None else [_unsure(verdict, busy) for verdict in verdicts]
 
 
 def measure_until_decided(
     arms: Mapping[str, Arm],
     bounds: Bounds,
+    comparisons: Sequence[Comparison] = (),
     *,
     budget_s: float,
     clock: Clock,
     threads: int,
     reproduce: str,
     reference: str = "dense",
+    among: int | None = None,
+    rarely: Collection[str] = (),
     warmup: int = 2,
     progress: Callable[[float, int], None] = lambda spent, blocks: None,
 ) -> tuple[Samples, list[Verdict]]:
-    """Times blocks until every bound is decided or `budget_s` is spent, warm-up included.
+    """Times blocks until every question is decided or `budget_s` is spent, warm-up included.
 
-    Looking again and again at growing samples would raise the chance of a wrong verdict, so the
-    looks share it: there are few (after 10, 20, 40, ... blocks), and look k may spend
-    1/(k (k + 1)) of the error that CONFIDENCE leaves. What is UNSURE when the budget ends stays
-    UNSURE. `progress` is told the share of the budget that is spent, and the blocks done.
+    What is UNSURE when the budget ends stays UNSURE. `among`: verdicts of the whole job, if it
+    asks for more than this call does. `rarely`: as in `interleaved_blocks`. `progress` is told
+    the share of the budget that is spent, and the blocks done.
     """
-    check_bounds(bounds, arms=arms, reference=reference)
+    check_questions(bounds, comparisons, arms=arms, reference=reference)
     if not budget_s > 0:
         raise UserError(f"latency budget is {budget_s} seconds: give a positive number")
     started = time.monotonic()
-    taken: list[Block] = []
-    look, look_at = 1, FIRST_LOOK
-    with closing(interleaved(arms, clock=clock, threads=threads, warmup=warmup)) as source:
-        for block in source:
-            taken.append(block)
-            spent = (time.monotonic() - started) / budget_s
-            progress(min(spent, 1.0), len(taken))
-            if len(taken) < look_at and spent < 1:
-                continue
-            samples = Samples(setup=setup(clock, threads), blocks=taken)
-            verdicts = latency_gate(
-                samples,
-                bounds,
-                reproduce=reproduce,
-                reference=reference,
-                confidence=confidence_of_look(look),
-            )
-            if spent >= 1 or all(v.outcome is not Outcome.UNSURE for v in verdicts):
-                return samples, verdicts
-            look, look_at = look + 1, 2 * look_at
-    raise AssertionError("interleaved blocks have no end")
+
+    def judge(taken: Sequence[Taken], confidence: float) -> tuple[Samples, list[Verdict]]:
+        samples = samples_of(taken, setup(clock, threads))
+        verdicts = latency_gate(
+            samples,
+            bounds,
+            comparisons,
+            reproduce=reproduce,
+            reference=reference,
+            confidence=confidence,
+        )
+        return samples, verdicts
+
+    asked = sum(map(len, bounds.values())) + sum(len(one.stages) for one in comparisons)
+    source = interleaved_blocks(arms, clock=clock, threads=threads, warmup=warmup, rarely=rarely)
+    with closing(source):
+        return judged_in_looks(
+            source,
+            judge,
+            spent=lambda: (time.monotonic() - started) / budget_s,
+            among=among or asked,
+            progress=progress,
+        )
 
 
-def confidence_of_look(look: int) -> float:
-    """Confidence at look 1, 2, ...: the errors of all looks sum to 1 - CONFIDENCE."""
-    return 1 - (1 - CONFIDENCE) / (look * (look + 1))
+def judged_in_looks(
+    source: Iterable[Taken],
+    judge: Callable[[Sequence[Taken], float], tuple[Samples, list[Verdict]]],
+    *,
+    spent: Callable[[], float],
+    among: int,
+    progress: Callable[[float, int], None] = lambda spent, blocks: None,
+) -> tuple[Samples, list[Verdict]]:
+    """Takes blocks from `source` until all is decided, or all of the budget is `spent`.
+
+    To look again and again at growing samples, and at several ratios, would raise the chance of
+    a wrong verdict, so there are few looks, at shares of the budget that are known beforehand,
+    and each look at each of the job's `among` verdicts has an equal part of the error that
+    CONFIDENCE leaves. A verdict that is decided stands, and keeps the numbers it was decided on.
+    """
+    confidence = confidence_of_look(among)
+    taken: list[Taken] = []
+    decided: dict[str, Verdict] = {}
+    due = LOOKS[0]
+    for block in source:
+        taken.append(block)
+        share = spent()
+        progress(min(share, 1.0), len(taken))
+        if share < due:
+            continue
+        samples, verdicts = judge(taken, confidence)
+        for verdict in verdicts:
+            if verdict.outcome is not Outcome.UNSURE:
+                decided.setdefault(verdict.gate, verdict)
+        if share >= 1 or len(decided) == len(verdicts):
+            return samples, [decided.get(verdict.gate, verdict) for verdict in verdicts]
+        due = min(look for look in LOOKS if look > share)
+    raise AssertionError("the blocks ended before the budget did")
 
 
-def check_bounds(bounds: Bounds, *, arms: Collection[str], reference: str) -> None:
-    """Raises UserError unless each bound is a positive number for an arm that is there."""
-    if not any(bounds.values()):
+def confidence_of_look(among: int) -> float:
+    """Confidence of one look at one of `among` verdicts: their errors sum to 1 - CONFIDENCE."""
+    return 1 - (1 - CONFIDENCE) / (among * len(LOOKS))
+
+
+def check_questions(
+    bounds: Bounds,
+    comparisons: Sequence[Comparison],
+    *,
+    arms: Collection[str],
+    reference: str,
+) -> None:
+    """Raises UserError unless something is asked, of arms that are there, with sane bounds."""
+    if not any(bounds.values()) and not comparisons:
         raise UserError("no latency bounds: give at least one in the profile's [gates.latency]")
-    for arm in (reference, *bounds):
+    compared = [arm for one in comparisons for arm in (one.arm, one.reference)]
+    for arm in (*([reference] if bounds else []), *bounds, *compared):
         if arm not in arms:
             raise UserError(
                 f"latency arm {arm!r} was not measured: arms are {', '.join(arms) or 'none'}"
@@ -145,3 +204,71 @@ def check_bounds(bounds: Bounds, *, arms: Collection[str], reference: str) -> No
                     f"latency bound of {arm} {stage} is {bound}: give the highest acceptable"
                     f" ratio to {reference}, such as 1.10"
                 )
+
+
+def _measured(
+    samples: Samples, arm: str, reference: str, stage: str, confidence: float
+) -> tuple[Ratio, dict[str, float | str]]:
+    """The ratio of two arms in one stage, and the numbers of its verdict."""
+    seconds, reference_seconds = samples.pair(arm, reference, stage)
+    ratio = paired_ratio(seconds, reference_seconds, confidence)
+    return ratio, {
+        "value": ratio.value,
+        "low": ratio.low,
+        "high": ratio.high,
+        "blocks": ratio.blocks,
+        "inflation": ratio.inflation,
+        "p50_ms": 1e3 * float(np.quantile(seconds, 0.5)),
+        "p90_ms": 1e3 * float(np.quantile(seconds, 0.9)),
+        "reference_p50_ms": 1e3 * float(np.quantile(reference_seconds, 0.5)),
+        "reference_p90_ms": 1e3 * float(np.quantile(reference_seconds, 0.9)),
+    }
+
+
+def _explained(compared: Compared, ratio: Ratio, asked: Comparison) -> str:
+    measured = (
+        f"{ratio.value:.3f} times as long as {asked.reference}"
+        f" ({ratio.low:.3f} to {ratio.high:.3f}), {ratio.blocks} blocks"
+    )
+    more = f", {asked.effect:.0%} matter: give it more time"
+    return f"{compared}: {measured}{more if compared is Compared.UNSURE else ''}"
+
+
+def _bound_gate(arm: str, stage: str) -> str:
+    return f"latency/{arm}/{stage}"
+
+
+def _comparison_gate(asked: Comparison, stage: str) -> str:
+    return f"latency/{asked.arm}/{stage}/against-{asked.reference}"
+
+
+def _nothing_left(
+    bounds: Bounds, comparisons: Sequence[Comparison], reason: str, reproduce: str
+) -> list[Verdict]:
+    """What is said while every block so far was disturbed."""
+    unsure = partial(Verdict, outcome=Outcome.UNSURE, reason=reason, reproduce=reproduce)
+    return [
+        *(
+            unsure(gate=_bound_gate(arm, stage))
+            for arm, stages in bounds.items()
+            for stage in stages
+        ),
+        *(
+            unsure(
+                gate=_comparison_gate(asked, stage),
+                reason=f"{Compared.UNSURE}: {reason}",
+                numbers={"comparison": str(Compared.UNSURE), "effect": asked.effect},
+            )
+            for asked in comparisons
+            for stage in asked.stages
+        ),
+    ]
+
+
+def _unsure(verdict: Verdict, reason: str) -> Verdict:
+    """The same numbers, which decide nothing on a machine that was too busy."""
+    numbers = dict(verdict.numbers)
+    if "comparison" in numbers:
+        numbers["comparison"] = str(Compared.UNSURE)
+        reason = f"{Compared.UNSURE}: {reason}"
+    return replace(verdict, outcome=Outcome.UNSURE, reason=reason, numbers=numbers)

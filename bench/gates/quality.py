@@ -1,45 +1,109 @@
 """The accuracy gate of a profile: run dense and one arm on both data sets, then judge the pairs."""
 
+from dataclasses import replace
+from pathlib import Path
+
+from bench.comparison.flips import near_ties
+from bench.comparison.same import demand_comparable, demand_same_model
+from bench.comparison.side import Side, load_side
+from bench.errors import UserError
 from bench.evaluate import Options, evaluate, open_task
-from bench.gates.accuracy import accuracy_gate
+from bench.gates.accuracy import accuracy_gate, floor_on
 from bench.gates.captions import caption_gate
-from bench.models import load_checkpoint
+from bench.models import Checkpoint, load_checkpoint
 from bench.profiles import Profile
-from bench.tasks import comparable
+from bench.references import load_reference
+from bench.tasks import DEFAULT_PROMPT, Task, comparable
 from bench.verdict import Verdict
 from hybrid import Keep
 
 
 def quality_gate(
-    profile: Profile, arm: str, keep: Keep, options: Options, *, reproduce: str
+    profile: Profile,
+    arm: str,
+    keep: Keep,
+    options: Options,
+    *,
+    reproduce: str,
+    caption_prompt: str = DEFAULT_PROMPT,
+    against: Path | None = None,
 ) -> list[Verdict]:
     """Verdicts on MMBench (circular accuracy) and COCO (CIDEr).
 
-    Raises UserError for anything that keeps one of the four runs from being finished.
+    caption_prompt: what COCO is asked; `options.prompt` is what MMBench is.
+    against: a folder with one finished run for each data set, of the same weights and recipe, in
+        place of the dense run of this job.
+
+    Raises UserError for anything that keeps one of the four runs from being finished, and for a
+    baseline of other data, prompts, matcher, samples or weights.
     """
-    tasks = [open_task(data, options) for data in (profile.data.mmbench, profile.data.coco)]
+    asked = (options, replace(options, prompt=caption_prompt))
+    names = (profile.data.mmbench, profile.data.coco)
+    tasks = [open_task(data, each) for data, each in zip(names, asked, strict=True)]
+    baselines = [None if against is None else _baseline(against, task) for task in tasks]
     checkpoint = load_checkpoint(profile)
-    mmbench, coco = (
-        [evaluate(checkpoint, profile, a, keep, task, options)[1] for a in (arm, "dense")]
-        for task in tasks
+    (mmbench, before), (coco, coco_before) = (
+        _sides(checkpoint, profile, arm, keep, task, each, baseline)
+        for task, each, baseline in zip(tasks, asked, baselines, strict=True)
     )
-    for pair in (mmbench, coco):
-        comparable(*pair)
+    floor = profile.mmbench.floor
+    if options.limit is not None and profile.mmbench.reference is not None:
+        floor = floor_on(load_reference(profile.mmbench.reference), mmbench.hits)
     return [
         *accuracy_gate(
-            hits=mmbench[0].hits,
-            reference_hits=mmbench[1].hits,
+            hits=mmbench.hits,
+            reference_hits=before.hits,
             margin=profile.mmbench.margin,
-            floor=profile.mmbench.floor,
+            floor=floor,
             reproduce=reproduce,
+            reference=_said(before, against),
             gate=tasks[0].name,
+            categories=mmbench.categories,
+            near_ties=near_ties(before, mmbench),
         ),
         *caption_gate(
-            per_image_cider=coco[0].values,
-            reference_per_image=coco[1].values,
+            per_image_cider=coco.values,
+            reference_per_image=coco_before.values,
             margin=profile.coco.margin,
             floor=profile.coco.floor,
             reproduce=reproduce,
+            reference=_said(coco_before, against),
             gate=tasks[1].name,
         ),
     ]
+
+
+def _sides(
+    checkpoint: Checkpoint,
+    profile: Profile,
+    arm: str,
+    keep: Keep,
+    task: Task,
+    options: Options,
+    baseline: Side | None,
+) -> tuple[Side, Side]:
+    """The run of `arm` and what it is judged against."""
+    folder, score = evaluate(checkpoint, profile, arm, keep, task, options)
+    if baseline is None:
+        dense, dense_score = evaluate(checkpoint, profile, "dense", keep, task, options)
+        comparable(score, dense_score)
+        baseline = load_side(str(dense))
+    side = load_side(str(folder))
+    demand_comparable(baseline, side)
+    demand_same_model(baseline, side)
+    return side, baseline
+
+
+def _baseline(against: Path, task: Task) -> Side:
+    """The finished run on this data in the user's folder; looked at before any model is run."""
+    folder = against / task.name
+    if not folder.is_dir():
+        raise UserError(
+            f"{against} holds no run on {task.name}: give a folder as WORK_DIR/{against.name} that"
+            " python -m bench run filled with a run for each data set"
+        )
+    return load_side(str(folder))
+
+
+def _said(side: Side, against: Path | None) -> str:
+    return "dense" if against is None else side.name

@@ -1,6 +1,8 @@
 """The latency gate of a profile: its arms on its own prompts, batch size by batch size."""
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -8,76 +10,186 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bench.gates.compared import SMALLEST_EFFECT, Comparison
 from bench.gates.latency import measure_until_decided
-from bench.models import Answerer, arm_config, load_checkpoint
 from bench.profiles import Profile
 from bench.report import Timing, timings
-from bench.tasks import load_task
-from bench.timing.arms import answer_arm, ceiling_of, floors_of
+from bench.timing.arms import ceiling_of
+from bench.timing.case import Case, latency_checkpoint
 from bench.timing.clock import clock_for
+from bench.timing.interleave import Arm
+from bench.timing.memory import peak_bytes
+from bench.timing.remote import Job, Pool, pools
+from bench.timing.revision import checked_out, this_checkout
+from bench.timing.samples import Samples
 from bench.verdict import Verdict
 from hybrid import Keep
 
+ARMS = ("dense", "off", "random", "hybrid")
+STAGES = ("prefill", "decode", "answer")
+HYBRID, BASE = "hybrid", "base"
 
-def speed_gate(
-    profile: Profile, keep: Keep, *, work_dir: Path, budget_s: float | None, reproduce: str
-) -> tuple[list[Verdict], list[Timing]]:
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be timed.
+
+    Attributes:
+        profile_name, thresholds: as on the command line; `profile` is what they say.
+        budget_s: for each batch size; the profile's if None.
+        smallest_effect: that matters between two revisions; the profile's if None.
+        reproduce: the command that measures it again.
+    """
+
+    profile: Profile
+    profile_name: str
+    thresholds: str | None
+    keep: Keep
+    work_dir: Path
+    budget_s: float | None
+    smallest_effect: float | None
+    reproduce: str
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.profile.model.device)
+
+    @property
+    def budget(self) -> float:
+        return self.budget_s or self.profile.latency.budget_s
+
+    @property
+    def effect(self) -> float:
+        given = self.smallest_effect or self.profile.latency.smallest_effect
+        return given or SMALLEST_EFFECT[self.device.type]
+
+    @property
+    def batches(self) -> list[int]:
+        return list(self.profile.latency.bounds)
+
+    @property
+    def job(self) -> Job:
+        """The hybrid in processes of its own, at every batch size."""
+        return Job(
+            profile=self.profile_name,
+            thresholds=self.thresholds,
+            keep=_as_text(self.keep),
+            arm=HYBRID,
+            batches=self.batches,
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """samples: case ("batch 8") -> raw timings."""
+
+    verdicts: list[Verdict]
+    timed: list[Timing]
+    samples: Mapping[str, Samples]
+
+
+def speed_gate(request: Request, against: str | None = None) -> Measured:
     """Verdicts on every bound of the profile, and all timings beside their floors.
 
-    Raises UserError if the profile has no bounds, or something could not be measured.
+    against: a git revision whose hybrid is timed beside this checkout's, and compared to it. Both
+    then run in processes of their own.
+
+    Raises UserError if there are no bounds, or something could not be measured.
     """
-    gate = profile.latency
-    checkpoint = load_checkpoint(profile)
-    # No answer may end early: every arm does the same number of steps.
-    checkpoint.llava.generation_config.eos_token_id = None
-    samples = load_task(profile.data.mmbench).samples
+    if against is None:
+        return _measure(request, {})
+    head = this_checkout()
+    with (
+        checked_out(against, head.hybrid) as base,
+        pools({HYBRID: head, BASE: base}, request.job, request.profile.latency.processes) as ready,
+    ):
+        return _measure(request, ready)
+
+
+def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
+    """elsewhere: arms that run in processes of their own."""
+    profile, gate = request.profile, request.profile.latency
+    checkpoint = latency_checkpoint(profile)
+    clock = clock_for(request.device)
+    ceiling = ceiling_of(request.device, profile.model.threads)
+    comparisons = (
+        [Comparison(arm=HYBRID, reference=BASE, stages=STAGES, effect=request.effect)]
+        if BASE in elsewhere
+        else []
+    )
+    among = sum(len(stages) for bounds in gate.bounds.values() for stages in bounds.values())
+    among += len(gate.bounds) * len(STAGES) * len(comparisons)
     verdicts: list[Verdict] = []
     timed: list[Timing] = []
-    device = torch.device(profile.model.device)
-    ceiling = ceiling_of(device, profile.model.threads)
+    taken: dict[str, Samples] = {}
     for batch, bounds in gate.bounds.items():
-        chosen = samples[:batch]
-        prompts, images = [s.prompt for s in chosen], [s.image() for s in chosen]
-        answerers = {
-            arm: Answerer(checkpoint, arm_config(arm, profile, keep)) for arm in ("dense", *bounds)
-        }
-        given = (prompts, images, gate.new_tokens)
-        arms = {arm: answer_arm(answerer, *given) for arm, answerer in answerers.items()}
-        floors = {
-            arm: floors_of(answerer, *given, ceiling)
-            for arm, answerer in answerers.items()
-            if ceiling is not None
-        }
-        with _progress(f"latency, batch {batch}") as bar:
-            job = bar.add_task(f"latency, batch {batch}", total=1.0, blocks=0)
-            taken, judged = measure_until_decided(
+        case = Case.of(profile, checkpoint, request.keep, batch)
+        here = [arm for arm in dict.fromkeys([*ARMS, *bounds]) if arm not in elsewhere]
+        arms: dict[str, Arm] = {name: case.arm(name) for name in here}
+        peaks = {name: peak_bytes(arm, clock, checkpoint.llava) for name, arm in arms.items()}
+        arms |= {name: pool.arm(batch) for name, pool in elsewhere.items()}
+        peaks |= {name: pool.peak_bytes(batch) for name, pool in elsewhere.items()}
+        floors = {name: case.floors(name, ceiling) for name in (*here, HYBRID) if ceiling}
+        with progress(f"latency, batch {batch}") as advance:
+            samples, judged = measure_until_decided(
                 arms,
                 bounds,
-                budget_s=budget_s or gate.budget_s,
-                clock=clock_for(device),
+                comparisons,
+                budget_s=request.budget,
+                clock=clock,
                 threads=profile.model.threads,
-                reproduce=reproduce,
-                progress=partial(_advance, bar, job),
+                reproduce=request.reproduce,
+                among=among,
+                # Their ratios are large and soon decided; those of the revisions are not.
+                rarely=here if elsewhere else (),
+                progress=advance,
             )
-        work_dir.mkdir(parents=True, exist_ok=True)
-        taken.save(work_dir / f"latency-batch-{batch}.json")
-        timed += timings(taken, floors, case=f"batch {batch}")
+        request.work_dir.mkdir(parents=True, exist_ok=True)
+        samples.save(request.work_dir / f"latency-batch-{batch}.json")
+        taken[f"batch {batch}"] = samples
+        timed += _with_peaks(timings(samples, floors, case=f"batch {batch}"), peaks)
         verdicts += [replace(v, gate=f"batch-{batch}/{v.gate}") for v in judged]
-    return verdicts, timed
+    return Measured(verdicts, timed, taken)
 
 
-def _advance(bar: Progress, job: TaskID, spent: float, blocks: int) -> None:
-    bar.update(job, completed=spent, blocks=blocks)
+def _with_peaks(rows: Sequence[Timing], peaks: Mapping[str, int]) -> list[Timing]:
+    """The peak is that of a whole answer."""
+    return [
+        replace(row, peak_bytes=peaks[row.arm]) if row.stage == "answer" else row for row in rows
+    ]
 
 
-def _progress(title: str) -> Progress:
-    """A bar on a terminal, nothing in a log."""
+def _as_text(keep: Keep) -> str:
+    """Such that `Keep.parse` reads it, in any revision, without a digit lost."""
+    if keep.removed is None:
+        return str(keep)
+    # The share was read from decimals, so it has an end in decimals.
+    digits = 1
+    while (keep.removed * 10**digits).denominator != 1:
+        digits += 1
+    return f"0.{int(keep.removed * 10**digits):0{digits}d}"
+
+
+@contextmanager
+def progress(title: str) -> Iterator["partial[None]"]:
+    """A bar on a terminal, nothing in a log. Yields what is told the share done, and the blocks.
+
+    It draws only when it is told, between blocks: drawn from a thread, it would take the core
+    from what is timed.
+    """
     console = Console(stderr=True)
-    return Progress(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[blocks]} blocks"),
         TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
+        auto_refresh=False,
     )
+    with bar:
+        yield partial(_advance, bar, bar.add_task(title, total=1.0, blocks=0))
+
+
+def _advance(bar: Progress, job: TaskID, spent: float, blocks: int) -> None:
+    bar.update(job, completed=spent, blocks=blocks, refresh=True)

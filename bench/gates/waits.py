@@ -1,54 +1,72 @@
-"""The sync gate of a profile: its model on its own prompts, watched and judged by the ledger."""
+"""The sync gate of a model: it answers two questions, watched, and is judged by the ledger."""
 
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from torch import Tensor
 
 import hybrid
 from bench.errors import UserError
 from bench.gates.syncs import syncs_gate
-from bench.models import Answerer, arm_config, load_checkpoint
-from bench.profiles import Profile
 from bench.syncs.ledger import load_ledger
 from bench.syncs.lint import lint_paths
 from bench.syncs.report import Report
 from bench.syncs.scenarios import watch_hybrid, watch_transformers
-from bench.tasks import load_task
+from bench.syncs.second_opinion import second_opinion
+from bench.syncs.subjects import Subject
 from bench.verdict import Outcome, Verdict
-from hybrid import Keep
+from hybrid import HybridLlava
 
 # Not on the way from pixels to ids: the oracle, and tools that work on files.
 OFF_THE_PATH = ("reference.py", "calibrate.py", "towers.py")
-SAMPLES = 2
 NEW_TOKENS = 8
 
 
-def watch(profile: Profile, arm: str, keep: Keep, *, stack: bool = False) -> Report:
-    """One `generate` of `arm` on the profile's first questions, under the CPU tier.
+@dataclass(frozen=True)
+class Watched:
+    """One `generate` under the CPU tier.
 
-    Raises UserError on a device that this tier cannot watch.
+    Attributes:
+        report: its waits.
+        new_tokens: decoded for the longest answer.
     """
-    if profile.model.device != "cpu":
+
+    report: Report
+    new_tokens: int
+
+    @property
+    def per_token(self) -> float:
+        """Waits per generated token, those of preparing and reading back included."""
+        return self.report.count / self.new_tokens
+
+
+def watch(of: Subject, *, stack: bool = False) -> Watched:
+    """One `generate` on the CPU, which plays the device."""
+    if of.config is None:
+        report, ids = watch_transformers(of.llava, of.batch, max_new_tokens=NEW_TOKENS, stack=stack)
+    else:
+        model = HybridLlava(of.llava, of.config)
+        batch: Mapping[str, Tensor] = of.batch
+        report, ids = watch_hybrid(model, **batch, max_new_tokens=NEW_TOKENS, stack=stack)
+    return Watched(report, ids.shape[1] - of.batch["input_ids"].shape[1])
+
+
+def waits_gate(of: Subject, watched: Watched, *, reproduce: str) -> list[Verdict]:
+    """Verdicts on the source, on the watched run, and on the same code on `meta`.
+
+    Raises:
+        UserError: for transformers' own model, which the ledger does not speak of.
+    """
+    if of.config is None:
         raise UserError(
-            f"the CPU tier cannot watch profile {profile.name}, which runs on "
-            f"{profile.model.device}: use --profile tiny"
+            f"{of.name} is transformers' own and has no ledger: use --trace or --compare"
         )
-    checkpoint = load_checkpoint(profile)
-    answerer = Answerer(checkpoint, arm_config(arm, profile, keep))
-    samples = load_task(profile.data.mmbench).samples[:SAMPLES]
-    batch: dict[str, Any] = dict(
-        answerer.encode([s.prompt for s in samples], [s.image() for s in samples])
-    )
-    if answerer.hybrid is None:
-        return watch_transformers(answerer.llava, batch, max_new_tokens=NEW_TOKENS, stack=stack)[0]
-    return watch_hybrid(answerer.hybrid, **batch, max_new_tokens=NEW_TOKENS, stack=stack)[0]
-
-
-def waits_gate(profile: Profile, arm: str, keep: Keep, *, reproduce: str) -> list[Verdict]:
-    """Verdicts on the source (`syncs/static`) and on the watched run (`syncs/hybrid generate`)."""
-    report = watch(profile, arm, keep)
     return [
         static_verdict(reproduce=reproduce),
-        *syncs_gate({"hybrid generate": report}, load_ledger(), reproduce=reproduce),
+        *syncs_gate({"hybrid generate": watched.report}, load_ledger(), reproduce=reproduce),
+        meta_verdict(of, reproduce=reproduce),
     ]
 
 
@@ -58,10 +76,53 @@ def static_verdict(*, reproduce: str) -> Verdict:
     files = [path for path in sorted(folder.glob("*.py")) if path.name not in OFF_THE_PATH]
     found = lint_paths(files)
     rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return _no_more_than_none(
+        "syncs/static",
+        len(found),
+        f"{found[0]}{rest}" if found else f"no spelling that waits in {len(files)} files",
+        reproduce,
+    )
+
+
+def meta_verdict(of: Subject, *, reproduce: str) -> Verdict:
+    """Prefill and two decode steps run on `meta`, where there is no value to read.
+
+    Raises:
+        UserError: the run broke off for another reason, so nothing was learnt.
+    """
+    assert of.config is not None
+    model = HybridLlava(deepcopy(of.llava).to("meta"), of.config)
+    inputs = model.place(**{name: tensor.to("meta") for name, tensor in of.batch.items()})
+
+    def run() -> None:
+        state = model.prefill(inputs, 3)
+        for _ in range(2):
+            model.select(state)
+            model.decode(state)
+
+    try:
+        opinion = second_opinion(run)
+    except (RuntimeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"the run on the meta device broke off, which says nothing: {reason}"
+        ) from (error)
+    findings = opinion.report.findings
+    return _no_more_than_none(
+        "syncs/meta",
+        opinion.report.count,
+        f"{findings[0].site} {findings[0].operator}: {findings[0].site.source}"
+        if findings
+        else "prefill and decode read no value and leave the device nowhere",
+        reproduce,
+    )
+
+
+def _no_more_than_none(gate: str, count: int, reason: str, reproduce: str) -> Verdict:
     return Verdict(
-        gate="syncs/static",
-        outcome=Outcome.FAIL if found else Outcome.PASS,
-        reason=f"{found[0]}{rest}" if found else f"no spelling that waits in {len(files)} files",
+        gate=gate,
+        outcome=Outcome.FAIL if count else Outcome.PASS,
+        reason=reason,
         reproduce=reproduce,
-        numbers={"value": float(len(found)), "must_be": "<=", "bound": 0.0},
+        numbers={"value": float(count), "must_be": "<=", "bound": 0.0},
     )

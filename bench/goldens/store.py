@@ -1,19 +1,21 @@
 """The golden files on disk: read, compare with what the code makes now, rewrite.
 
 `golden/<case>.txt` holds the records; `golden/manifest.json` says for each which command makes it,
-with which package versions, and the hash of what went in.
+with which package versions, the hash of what went in, and the hash of the file.
 """
 
-import json
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from bench.errors import UserError
 from bench.goldens.cases import Made, cases
 from bench.goldens.picture import describe
 from bench.goldens.record import records_from_text, records_to_text
+from bench.goldens.sealed import edited, read_sealed, write_sealed
 from bench.tasks.atomic import write_atomically
 
 _CHECKOUT = Path(__file__).parents[2] / "golden"
@@ -36,7 +38,8 @@ def compare(progress: Callable[[str], None] = lambda case: None) -> list[Differe
     """Make every case anew and compare it with its file.
 
     Raises:
-        UserError: for a case without a golden, a golden without a case, or a damaged file.
+        UserError: for a case without a golden, a golden without a case, or a file that is not
+            as it was recorded.
     """
     manifest = _manifest()
     found = {path.stem for path in FOLDER.glob("*.txt")}
@@ -47,6 +50,10 @@ def compare(progress: Callable[[str], None] = lambda case: None) -> list[Differe
             f"{FOLDER}: goldens and cases do not match at {', '.join(odd)}; "
             f"run `{COMMAND}` and review what it changes"
         )
+    for name, entry in manifest.items():
+        path = FOLDER / f"{name}.txt"
+        if _sha256(path.read_bytes()) != entry["sha256"]:
+            raise edited(path, COMMAND)
     differences: list[Difference] = []
     for name, case in cases().items():
         progress(name)
@@ -57,9 +64,12 @@ def compare(progress: Callable[[str], None] = lambda case: None) -> list[Differe
 
 def regenerate(progress: Callable[[str], None] = lambda case: None) -> list[Difference]:
     """Rewrite every golden and remove the stale ones; returns what changed."""
-    manifest = _manifest() if (FOLDER / "manifest.json").is_file() else {}
+    try:
+        manifest = _manifest()
+    except UserError:  # missing or edited: what it should say is written below
+        manifest = {}
     changed: list[Difference] = []
-    entries: dict[str, dict[str, object]] = {}
+    entries: dict[str, dict[str, Any]] = {}
     for name, case in cases().items():
         progress(name)
         made = case.run()
@@ -67,11 +77,14 @@ def regenerate(progress: Callable[[str], None] = lambda case: None) -> list[Diff
         if not path.is_file():
             changed.append(Difference(name, "new", ""))
         else:
-            changed.extend(_differences(name, made, manifest.get(name, {})))
-        write_atomically(path, records_to_text(made.records).encode())
+            before = manifest.get(name, {"fingerprint": made.fingerprint})
+            changed.extend(_differences(name, made, before))
+        content = records_to_text(made.records).encode()
+        write_atomically(path, content)
         entries[name] = {
             "inputs": case.inputs,
             "fingerprint": made.fingerprint,
+            "sha256": _sha256(content),
             "command": COMMAND,
             "versions": {package: version(package).partition("+")[0] for package in PACKAGES},
         }
@@ -79,8 +92,7 @@ def regenerate(progress: Callable[[str], None] = lambda case: None) -> list[Diff
         if path.stem not in entries:
             path.unlink()
             changed.append(Difference(path.stem, "removed: no case makes it any more", ""))
-    manifest_text = json.dumps(entries, indent=2) + "\n"
-    write_atomically(FOLDER / "manifest.json", manifest_text.encode())
+    write_sealed(FOLDER / "manifest.json", {"goldens": entries}, indent=2)
     return changed
 
 
@@ -102,10 +114,12 @@ def _differences(name: str, made: Made, entry: Mapping[str, object]) -> Iterator
             yield Difference(name, f"sample {sample}, {summary}", picture)
 
 
-def _manifest() -> dict[str, dict[str, object]]:
-    path = FOLDER / "manifest.json"
-    try:
-        document: dict[str, dict[str, object]] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: restore it from git") from error
-    return document
+def _manifest() -> dict[str, dict[str, Any]]:
+    goldens: dict[str, dict[str, Any]] = read_sealed(FOLDER / "manifest.json", command=COMMAND)[
+        "goldens"
+    ]
+    return goldens
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

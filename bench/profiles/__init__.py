@@ -68,6 +68,18 @@ class QualityGate:
 
 
 @dataclass(frozen=True)
+class QuestionGate(QualityGate):
+    """The gate of multiple choice.
+
+    Attributes:
+        reference: of `bench.references`, what the floor was taken from: on fewer questions the
+            floor is what it scored on those.
+    """
+
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
 class LatencyGate:
     """What is timed, and the highest acceptable ratios to dense.
 
@@ -75,11 +87,16 @@ class LatencyGate:
         new_tokens: tokens of a timed answer.
         budget_s: seconds a batch size may take before what is undecided stays UNSURE.
         bounds: batch size -> arm -> stage -> ratio.
+        smallest_effect: the share by which two revisions must differ before anyone cares; the
+            device's if None (`bench.gates.compared`).
+        processes: that each revision runs in, taking turns; each holds the model once.
     """
 
     new_tokens: int
     budget_s: float
     bounds: Mapping[int, Mapping[str, Mapping[str, float]]]
+    smallest_effect: float | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -90,7 +107,7 @@ class Profile:
     model: ModelProfile
     reduction: Reduction
     data: Data
-    mmbench: QualityGate
+    mmbench: QuestionGate
     coco: QualityGate
     latency: LatencyGate
 
@@ -198,7 +215,7 @@ def _parse(document: Mapping[str, Any], path: Path) -> Profile:
             model=ModelProfile(**document["model"]),
             reduction=Reduction(**reduction),
             data=Data(**document["data"]),
-            mmbench=QualityGate(**gates["mmbench"]),
+            mmbench=QuestionGate(**gates["mmbench"]),
             coco=QualityGate(**gates["coco"]),
             latency=_latency_gate(gates["latency"]),
         )

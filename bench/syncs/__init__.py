@@ -13,11 +13,22 @@ Not seen without a GPU: waits of other threads, inside compiled graphs and custo
 `torch.distributed`, and by host code that polls.
 """
 
-from bench.syncs.detector import SyncError, detect_syncs, forbid_syncs
-from bench.syncs.report import Finding, Report
-from bench.syncs.sites import Site
-from bench.syncs.stages import Label, label_calls, label_stages, prefill_then_decode, stage
-from bench.syncs.watch import unwatched
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.syncs.detector import SyncError, detect_syncs, forbid_syncs
+    from bench.syncs.report import Finding, Report
+    from bench.syncs.sites import Site
+    from bench.syncs.stages import (
+        Label,
+        label_calls,
+        label_rest,
+        label_stages,
+        prefill_then_decode,
+        stage,
+    )
+    from bench.syncs.watch import unwatched
 
 __all__ = [
     "Finding",
@@ -28,8 +39,19 @@ __all__ = [
     "detect_syncs",
     "forbid_syncs",
     "label_calls",
+    "label_rest",
     "label_stages",
     "prefill_then_decode",
     "stage",
     "unwatched",
 ]
+_MODULES = ("detector", "report", "sites", "stages", "watch")
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use: pytest loads `plugin` everywhere, and torch takes seconds."""
+    if name in __all__:
+        for module in map(import_module, (f"{__name__}.{m}" for m in _MODULES)):
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,7 +24,7 @@ from bench.syncs.report import Report
 from bench.syncs.sites import caller, callers
 from bench.syncs.stages import current_stage
 
-SKIPPED = "SKIPPED: GPU tier of the sync check: torch sees no CUDA device"
+SKIPPED = "GPU tier: not run, no CUDA device"
 _WARNING = "called a synchronizing CUDA operation"
 _PROTOTYPE = "Synchronization debug mode is a prototype feature"
 _WHY = "CUDA reports that the host waits here"

@@ -34,7 +34,10 @@ class Places:
             return Place.DEVICE
         if len(self._host) and tensor in self._host:
             return self._host[tensor]
-        return Place.DEVICE if self.cpu_plays_device else Place.PAGEABLE
+        if self.cpu_plays_device:
+            return Place.DEVICE
+        pinned = self.device.type == "cuda" and tensor.is_pinned()
+        return Place.PINNED if pinned else Place.PAGEABLE
 
     def put(self, tensor: torch.Tensor, place: Place) -> None:
         if place is not Place.DEVICE:

@@ -10,17 +10,19 @@
 
 The marker watches the test function itself, not its fixtures; it takes the arguments of
 `forbid_syncs`, such as `device="cuda"`.
+
+pytest loads this in every project of its environment, so torch is imported where it is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.syncs.detector import SyncError, detect_syncs
-from bench.syncs.report import Report
+if TYPE_CHECKING:
+    from bench.syncs.report import Report
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,6 +37,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     if marker is None:
         yield
         return
+    from bench.syncs.detector import SyncError, detect_syncs
+
     with detect_syncs(**marker.kwargs) as report:
         outcome: Any = yield
     if report.count and outcome.excinfo is None:
@@ -44,5 +48,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 @pytest.fixture
 def sync_report() -> Iterator[Report]:
     """The waits of the test so far, its other fixtures included if they come later."""
+    from bench.syncs.detector import detect_syncs
+
     with detect_syncs() as report:
         yield report

@@ -7,10 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from bench.syncs.sites import Site
 
-_NUMBER_AT_END = re.compile(r"\d+$")
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,17 +95,20 @@ class Report:
         head = f"{self.count} wait{'s' * (self.count > 1)} at {sites} line{'s' * (sites > 1)}"
         return "\n".join([head, *map(str, findings)])
 
-    def json(self) -> str:
+    def document(self) -> dict[str, Any]:
         """For programs: `{"count": int, "findings": [...]}` with the fields of `Finding`."""
-        findings = [asdict(finding) for finding in self.findings]
-        return json.dumps({"count": self.count, "findings": findings}, indent=2)
+        return {"count": self.count, "findings": [asdict(f) for f in self.findings]}
+
+    def json(self) -> str:
+        """`document` as text."""
+        return json.dumps(self.document(), indent=2)
 
 
 def summarised_stages(stages: Mapping[str, int]) -> list[str]:
     """`decode 1`, `decode 2`, ... as one entry: a wait per token is one fact, not sixty lines."""
     groups: dict[str, list[tuple[str, int]]] = {}
     for name, count in stages.items():
-        groups.setdefault(_NUMBER_AT_END.sub("*", name), []).append((name, count))
+        groups.setdefault(_NUMBER.sub("*", name), []).append((name, count))
     summary = []
     for group, members in groups.items():
         total = sum(count for _, count in members)

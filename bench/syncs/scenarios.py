@@ -13,7 +13,13 @@ from torch import Tensor
 from bench.syncs.detector import detect_syncs
 from bench.syncs.places import Place
 from bench.syncs.report import Report
-from bench.syncs.stages import Label, label_calls, label_stages, prefill_then_decode
+from bench.syncs.stages import (
+    Label,
+    label_calls,
+    label_rest,
+    label_stages,
+    prefill_then_decode,
+)
 from bench.syncs.watch import current_watch, unwatched
 from hybrid.model import HybridLlava
 from hybrid.stopping import EndWatch
@@ -28,13 +34,18 @@ TRANSFORMERS_STAGES: Mapping[str, Label] = {
 
 @contextmanager
 def hybrid_stages(model: HybridLlava) -> Iterator[None]:
-    """Label what `HybridLlava` does: vision, projector, prefill layer i, decode step t.
+    """Label what `HybridLlava` does.
 
-    Uploading the inputs is not watched: the promise of no waits starts when they are on the device.
+    `prefill vision`, `prefill projector`, `prefill layer i` (and `prefill` for what lies between),
+    `choose token t`, `decode step t` with its layers, `read-back`. Token 1 comes of the prefill,
+    and decode step 1 makes token 2. Uploading the inputs is not watched: the promise of no waits
+    starts when they are on the device.
     """
     with ExitStack() as undo:
         undo.enter_context(label_calls(model, "prefill", "prefill"))
-        undo.enter_context(label_calls(model, "decode", _decode_step))
+        undo.enter_context(label_calls(model, "select", _counted("choose token {}")))
+        undo.enter_context(label_calls(model, "decode", _counted("decode step {}")))
+        undo.enter_context(label_rest(model, "generate_no_sync", "read-back"))
         # An object that is called, not a method: `label_calls` keeps its attributes in reach.
         undo.enter_context(label_calls(model, "vision", "vision"))
         undo.enter_context(label_calls(model.projector, "forward", "projector"))
@@ -72,8 +83,8 @@ def watch_transformers(
     return report, ids
 
 
-def _decode_step(call: int, *_args: object, **_kwargs: object) -> str:
-    return f"decode {call + 1}"
+def _counted(text: str) -> Label:
+    return lambda call, *_args, **_kwargs: text.format(call + 1)
 
 
 def _layer(_call: int, index: int, *_args: object, **_kwargs: object) -> str:

@@ -76,6 +76,35 @@ def label_calls(owner: object, method: str, label: Label) -> Iterator[None]:
 
 
 @contextmanager
+def label_rest(owner: object, method: str, name: str) -> Iterator[None]:
+    """File what follows each call of `owner.method` under `name`, until its next call or the end.
+
+    For the tail of a function that cannot be wrapped by itself.
+    """
+    original: Callable[..., object] = getattr(owner, method)
+    outer = _stage.get()
+
+    @functools.wraps(original)
+    def followed(*args: object, **kwargs: object) -> object:
+        _stage.set(outer)
+        try:
+            return original(*args, **kwargs)
+        finally:
+            _stage.set(f"{outer} {name}" if outer else name)
+
+    before = vars(owner).get(method, _NO_ATTRIBUTE)
+    setattr(owner, method, followed)
+    try:
+        yield
+    finally:
+        _stage.set(outer)
+        if before is _NO_ATTRIBUTE:
+            delattr(owner, method)
+        else:
+            setattr(owner, method, before)
+
+
+@contextmanager
 def label_stages(model: _HasModules, labels: Mapping[str, Label]) -> Iterator[None]:
     """Label submodules and methods of `model` by dotted path.
 
@@ -113,4 +142,4 @@ def _with_index(label: Label, path: str) -> Label:
 
 def prefill_then_decode(call: int, *_args: object, **_kwargs: object) -> str:
     """A label for a method that is called once for the prompt and then once a token."""
-    return f"decode {call}" if call else "prefill"
+    return f"decode step {call}" if call else "prefill"

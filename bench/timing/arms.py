@@ -14,9 +14,10 @@ from torch import Tensor
 from transformers import StoppingCriteria
 
 from bench.models import Answerer
+from bench.timing.gpu import known_gpu
 from bench.timing.host import measure_host_ceiling
 from bench.timing.interleave import Arm, Stopwatch
-from bench.timing.roofline import H100_BF16, Ceiling, Floor, LlavaShape, answer_floors
+from bench.timing.roofline import Ceiling, Floor, LlavaShape, answer_floors
 from hybrid import HybridLlava
 
 
@@ -34,7 +35,8 @@ def ceiling_of(device: torch.device, threads: int) -> Ceiling | None:
     """What the device does at best: measured on a CPU, from data sheets on a GPU, or unknown."""
     if device.type == "cpu":
         return measure_host_ceiling(threads=threads)
-    return H100_BF16 if "H100" in torch.cuda.get_device_name(device) else None
+    gpu = known_gpu(torch.cuda.get_device_name(device))
+    return gpu.ceiling if gpu else None
 
 
 def floors_of(

@@ -23,11 +23,14 @@ class Wall(StrEnum):
     COMPUTE = "compute"
     WEIGHTS = "weights"  # memory, mostly for weights: a larger batch is free
     BANDWIDTH = "bandwidth"  # memory, mostly for activations and cache
+    LAUNCHES = "launches"  # none of the GPU's: what the host takes to submit operators; no floor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One layer's share: floating-point operations, and bytes of weights and of all the rest."""
+    """One layer's or operator's share: floating-point operations, and bytes of weights and of all
+    the rest.
+    """
 
     flops: float
     weight_bytes: float
@@ -45,8 +48,13 @@ class Ceiling:
 
 @dataclass(frozen=True, kw_only=True)
 class Floor:
+    """flops, moved_bytes: the work behind it. ceiling: the machine that it holds for."""
+
     seconds: float
     wall: Wall
+    flops: float = 0.0
+    moved_bytes: float = 0.0
+    ceiling: Ceiling | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +159,19 @@ def decode(shape: LlavaShape, context: Sequence[int], *, batch: int) -> list[Wor
 
 def floor(works: Sequence[Work], ceiling: Ceiling) -> Floor:
     """Sum of the layers' floors, and the wall at which most of that time is spent."""
-    spent = dict.fromkeys(Wall, 0.0)
+    spent = seconds_at(works, ceiling)
+    return Floor(
+        seconds=sum(spent.values()),
+        wall=max(spent, key=spent.__getitem__),
+        flops=sum(work.flops for work in works),
+        moved_bytes=sum(work.weight_bytes + work.other_bytes for work in works),
+        ceiling=ceiling,
+    )
+
+
+def seconds_at(works: Sequence[Work], ceiling: Ceiling) -> dict[Wall, float]:
+    """The works' floors, summed for each wall."""
+    spent = dict.fromkeys((Wall.COMPUTE, Wall.WEIGHTS, Wall.BANDWIDTH), 0.0)
     for work in works:
         moved = work.weight_bytes + work.other_bytes
         compute, memory = work.flops / ceiling.flops_per_s, moved / ceiling.bytes_per_s
@@ -160,7 +180,7 @@ def floor(works: Sequence[Work], ceiling: Ceiling) -> Floor:
         else:
             wall = Wall.WEIGHTS if work.weight_bytes >= work.other_bytes else Wall.BANDWIDTH
         spent[wall] += max(compute, memory)
-    return Floor(seconds=sum(spent.values()), wall=max(spent, key=spent.__getitem__))
+    return spent
 
 
 def answer_floors(
@@ -187,7 +207,13 @@ def answer_floors(
     floors = {"prefill": floor(first, ceiling), "answer": floor([*first, *steps], ceiling)}
     if steps:
         every = floor(steps, ceiling)
-        floors["decode"] = Floor(seconds=every.seconds / (new_tokens - 1), wall=every.wall)
+        floors["decode"] = Floor(
+            seconds=every.seconds / (new_tokens - 1),
+            wall=every.wall,
+            flops=every.flops / (new_tokens - 1),
+            moved_bytes=every.moved_bytes / (new_tokens - 1),
+            ceiling=ceiling,
+        )
     return floors
 
 
@@ -201,20 +227,3 @@ def _matrix(inputs: int, outputs: int, *, rows: int, size: int) -> Work:
 
 def _vocabulary(shape: LlavaShape, batch: int) -> Work:
     return _matrix(shape.text_width, shape.vocabulary, rows=batch, size=shape.element_bytes)
-
-
-LLAVA_1_5_7B = LlavaShape(
-    image_tokens=576,
-    patch_pixels=588,
-    vision_width=1024,
-    vision_mlp=4096,
-    vision_layers=24,
-    text_width=4096,
-    text_mlp=11008,
-    text_layers=32,
-    key_value_width=4096,
-    vocabulary=32000,
-    element_bytes=2,
-)
-
-H100_BF16 = Ceiling(name="H100 SXM, bf16", flops_per_s=800e12, bytes_per_s=3.35e12)

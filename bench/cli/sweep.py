@@ -1,0 +1,66 @@
+"""`sweep`: accuracy against latency over a grid of reductions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import (
+    DEFAULT_MATCHER,
+    BatchOption,
+    LimitOption,
+    MatcherOption,
+    ProfileOption,
+    ReuseOption,
+    ThresholdsOption,
+    VerboseOption,
+    WorkDirOption,
+)
+
+app = typer.Typer()
+
+
+@app.command()
+def sweep(
+    keep: Annotated[
+        str, typer.Option(help="What to keep, with commas between: counts, shares to remove, none.")
+    ] = "18,36,72,144,none",
+    merge: Annotated[str, typer.Option(help="Merging: on, off, or both.")] = "on,off",
+    profile: ProfileOption = "tiny",
+    thresholds: ThresholdsOption = None,
+    work_dir: WorkDirOption = Path("outputs"),
+    reuse: ReuseOption = False,
+    verbose: VerboseOption = False,
+    limit: LimitOption = None,
+    batch_size: BatchOption = None,
+    matcher: MatcherOption = DEFAULT_MATCHER,
+    coco: Annotated[bool, typer.Option("--coco", help="Score captions, too: CIDEr.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Prompts of a timed answer.")] = 8,
+    blocks: Annotated[int, typer.Option(min=16, help="Timed blocks, two calls an arm each.")] = 24,
+) -> None:
+    """Draw accuracy against latency for each reduction, dense marked.
+
+    Example: python -m bench sweep --keep 9,18,36,none --limit 60
+    """
+    from rich.console import Console
+
+    from bench.evaluate import Options
+    from bench.profiles import load_profile
+    from bench.report import print_line, print_table
+    from bench.sweep.grid import parse_grid
+    from bench.sweep.page import write_sweep
+    from bench.sweep.result import COLUMNS, pareto_front, point_cells
+    from bench.sweep.run import Timed, run_sweep
+
+    cells = parse_grid(keep, merge)
+    chosen = load_profile(profile, thresholds)
+    folder = work_dir / "sweep"
+    options = Options(folder, reuse, verbose, limit, batch_size, matcher)
+    found = run_sweep(chosen, cells, options, Timed(batch, blocks), captions=coco)
+    front = pareto_front(found.points)
+    rows = [point_cells(point, on_front=point in front) for point in found.points]
+    console = Console()
+    title = f"sweep: {profile}, {found.questions} questions, answers timed at batch {batch}"
+    print_table(console, title, COLUMNS, rows)
+    for path in write_sweep(folder, found):
+        print_line(console, f"written: {path}")

@@ -1,0 +1,1 @@
+"""The gates on known truths: how often each is wrong, measured."""

@@ -1,0 +1,63 @@
+"""A gate's summary for a pull request: verdict first, then numbers, then one command."""
+
+from collections.abc import Sequence
+
+from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
+from bench.report.cells import (
+    OVERALL,
+    TIMING_COLUMNS,
+    VERDICT_COLUMNS,
+    timing_cells,
+    unique,
+    verdict_cells,
+)
+from bench.report.timing import Timing
+from bench.verdict import Outcome, Verdict, exit_code
+
+
+def markdown(
+    verdicts: Sequence[Verdict],
+    *,
+    title: str,
+    timed: Sequence[Timing] = (),
+    bisect: str | None = None,
+) -> str:
+    """For a pull request: the verdict, the numbers with intervals and bounds, how to reproduce.
+
+    bisect: the command that finds the commit to blame; the last word of a red gate's summary.
+
+    Raises UserError if there is no verdict.
+    """
+    overall = OVERALL[exit_code(verdicts)]
+    unhappy = [verdict for verdict in verdicts if verdict.outcome is not Outcome.PASS]
+    lines = [f"## {title}: {overall}", ""]
+    lines += [f"- **{v.outcome}** {_inline(v.gate)}: {_inline(v.reason)}" for v in unhappy]
+    if unhappy:
+        lines.append("")
+    lines += _table(VERDICT_COLUMNS, [verdict_cells(verdict) for verdict in verdicts])
+    if timed:
+        lines += ["", *_table(TIMING_COLUMNS, [timing_cells(row) for row in timed])]
+    flips = [row for verdict in verdicts for row in category_rows(verdict.numbers)]
+    if flips:
+        lines += ["", *_table(CATEGORY_COLUMNS, [category_cells(row) for row in flips])]
+    lines += ["", "Reproduce:", "", *_commands(unique(v.reproduce for v in verdicts))]
+    if bisect is not None and overall is Outcome.FAIL:
+        lines += ["", "Find the commit that did it:", "", *_commands([bisect])]
+    return "\n".join([*lines, ""])
+
+
+def _commands(commands: Sequence[str]) -> list[str]:
+    return ["```bash", *commands, "```"]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    lines += [" | ".join(_inline(cell) for cell in row) for row in rows]
+    return [f"| {line} |" for line in lines]
+
+
+def _inline(text: str) -> str:
+    """Text as it is, inside a markdown table or list."""
+    for character in "\\|`*_<>[]":
+        text = text.replace(character, f"\\{character}")
+    return text

@@ -1,0 +1,103 @@
+"""Where a report's numbers come from: commit, machine, settings, time.
+
+Written when the gate is measured, so that a report that is looked at later, from another
+checkout, still says what it holds for.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.tasks.atomic import write_atomically
+
+CHECKOUT = Path(__file__).parents[2]
+SHOWN_SHA = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """commit: full sha, None outside of a checkout. dirty: whether files differed from it.
+    machine: what timings depend on. settings: profile, keep and the like: what was asked."""
+
+    commit: str | None
+    dirty: bool
+    time: str
+    machine: Mapping[str, str]
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def origin_here(settings: Mapping[str, str]) -> Origin:
+    """Of a measurement made now, by this checkout."""
+    commit = git("rev-parse", "HEAD")
+    return Origin(
+        commit=commit,
+        dirty=bool(commit and git("status", "--porcelain", "--untracked-files=no")),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=machine_here(),
+        settings=dict(settings),
+    )
+
+
+def machine_here() -> dict[str, str]:
+    """Processor or GPU, cores and torch: runs that differ in one are not compared."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return {
+        "cpu": _cpu_name(),
+        "cores": str(os.cpu_count()),
+        "gpu": device,
+        "torch": version("torch"),
+    }
+
+
+def git(*arguments: str) -> str | None:
+    """What git says about this checkout, None if it says nothing or is not there."""
+    try:
+        said = subprocess.run(
+            ["git", *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return said.stdout.strip()
+
+
+def write_origin(path: Path, origin: Origin) -> None:
+    write_atomically(path, f"{json.dumps(asdict(origin), indent=2)}\n".encode())
+
+
+def parse_origin(document: Any, source: str) -> Origin:
+    """Of what `write_origin` wrote. Raises UserError, naming `source`, for anything else."""
+    try:
+        origin = Origin(**document)
+        texts = (origin.time, *origin.machine.values(), *origin.settings.values())
+        if not origin.machine or not all(isinstance(text, str) for text in texts):
+            raise TypeError("a machine and settings are names with texts")
+        if not isinstance(origin.commit, str | None) or not isinstance(origin.dirty, bool):
+            raise TypeError("commit is a text, dirty is true or false")
+        datetime.fromisoformat(origin.time)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"{source}: does not say where the numbers come from ({error}); measure again"
+        ) from None
+    return origin
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() == "model name" and value.strip():
+            return value.strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""Plots as SVG: inline in a page, whose colours they take, or alone in a file."""

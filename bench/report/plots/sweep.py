@@ -1,0 +1,122 @@
+"""A sweep's two plots: accuracy against latency, and against kept tokens."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import isfinite
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from bench.report.plots.labels import place_labels
+from bench.report.plots.style import colour, new_figure, plain_numbers, styled
+from bench.sweep.result import Point, Sweep, pareto_front
+
+SERIES = (("merged", True, "blue", "D"), ("not merged", False, "vermillion", "o"))
+ASIDE = {True: 0.97, False: 1.03}  # on the axis of tokens, where equal accuracies would hide
+
+
+def accuracy_against_latency(sweep: Sweep) -> Figure:
+    """Up and to the left is better; the step line is the front that no other point beats."""
+    front = pareto_front(sweep.points)
+    corners = _steps(front)
+    with styled():
+        figure, (axis,) = new_figure(4.6)
+        axis.scatter(
+            [p.ratio for p in front], [p.accuracy for p in front], s=190, lw=0,
+            color=colour("green"), alpha=0.3, label="front", zorder=1,
+        )  # fmt: skip
+        if len(front) > 1:
+            axis.plot(
+                [x for x, _ in corners], [y for _, y in corners],
+                color=colour("green"), lw=4, alpha=0.3, zorder=1,
+            )  # fmt: skip
+        for label, points, ink, marker in _series(sweep):
+            for point in points:
+                _cross(axis, point, ink)
+            axis.scatter(
+                [p.ratio for p in points], [p.accuracy for p in points], s=46, marker=marker,
+                color=ink, edgecolor=colour("card"), lw=0.8, label=label, zorder=3,
+            )  # fmt: skip
+        axis.axvline(1, color=colour("grey"), lw=0.8, ls=(0, (4, 3)), zorder=1)
+        axis.set_xlabel(f"time of an answer, times dense's (batch {sweep.batch})")
+        _accuracy_axis(axis, sweep)
+        axis.margins(x=0.12)
+        axis.set_title("accuracy against latency")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, handletextpad=0.3,
+                    columnspacing=1.1, handlelength=1.2)  # fmt: skip
+        points = sorted(sweep.points, key=lambda p: (p not in front, p.ratio))
+        names = ["dense" if p.dense else p.keep for p in points]
+        lines = [_steps(front), *(line for p in points for line in _intervals(p))]
+        place_labels(figure, axis, [(p.ratio, p.accuracy) for p in points], names, lines=lines)
+    return figure
+
+
+def accuracy_against_tokens(sweep: Sweep) -> Figure:
+    """How much accuracy is left when fewer visual tokens are."""
+    with styled():
+        figure, (axis,) = new_figure(3.9)
+        for label, points, ink, marker in _series(sweep):
+            ordered = sorted(points, key=lambda point: point.tokens)
+            ys = [p.accuracy for p in ordered]
+            xs = [p.tokens * (1 if p.dense else ASIDE[p.merge]) for p in ordered]
+            below = [p.accuracy - p.accuracy_low for p in ordered]
+            above = [p.accuracy_high - p.accuracy for p in ordered]
+            axis.errorbar(
+                xs, ys, yerr=[below, above], color=ink, marker=marker, ms=6, lw=1.4,
+                elinewidth=0.9, mec=colour("card"), mew=0.8, label=label,
+            )  # fmt: skip
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(sorted({p.tokens for p in sweep.points}))
+        plain_numbers(axis.xaxis)
+        axis.minorticks_off()
+        axis.set_xlabel("visual tokens in the last layers")
+        _accuracy_axis(axis, sweep)
+        axis.set_title("accuracy against kept tokens")
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, handletextpad=0.4,
+                    columnspacing=1.2)  # fmt: skip
+    return figure
+
+
+def _series(sweep: Sweep) -> list[tuple[str, list[Point], str, str]]:
+    rows = [
+        (label, [p for p in sweep.points if not p.dense and p.merge == merge], colour(ink), marker)
+        for label, merge, ink, marker in SERIES
+    ]
+    rows.append(("dense", [p for p in sweep.points if p.dense], colour("grey"), "s"))
+    return [row for row in rows if row[1]]
+
+
+def _cross(axis: Axes, point: Point, ink: str) -> None:
+    for (x0, y0), (x1, y1) in _intervals(point):
+        axis.plot([x0, x1], [y0, y1], color=ink, lw=0.9, alpha=0.55, zorder=2)
+
+
+def _intervals(point: Point) -> list[list[tuple[float, float]]]:
+    """The lines of both intervals; one that is infinite is not drawn."""
+    x, y = point.ratio, point.accuracy
+    lines = [[(x, point.accuracy_low), (x, point.accuracy_high)]]
+    if isfinite(point.ratio_high):
+        lines.append([(point.ratio_low, y), (point.ratio_high, y)])
+    return lines
+
+
+def _steps(front: Sequence[Point]) -> list[tuple[float, float]]:
+    """The corners of the front."""
+    corners = [(front[0].ratio, front[0].accuracy)]
+    for before, point in pairwise(front):
+        corners += [(point.ratio, before.accuracy), (point.ratio, point.accuracy)]
+    return corners
+
+
+def _accuracy_axis(axis: Axes, sweep: Sweep) -> None:
+    dense = next(point for point in sweep.points if point.dense)
+    axis.axhline(dense.accuracy, color=colour("grey"), lw=0.8, ls=(0, (4, 3)), zorder=1)
+    low = min(point.accuracy_low for point in sweep.points)
+    high = max(point.accuracy_high for point in sweep.points)
+    room = max(high - low, 0.02)
+    axis.set_ylim(low - 0.08 * room, high + 0.14 * room)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}%"))
+    axis.set_ylabel(f"circular accuracy, {sweep.questions} questions")
+    axis.grid(lw=0.6)
+    axis.set_axisbelow(True)

@@ -1,0 +1,78 @@
+"""Tables on a terminal; aligned text that is never wrapped in a log."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.report.cells import (
+    SCORE_COLUMNS,
+    TIMING_COLUMNS,
+    VERDICT_COLUMNS,
+    metric_cells,
+    timing_cells,
+    unique,
+    verdict_cells,
+)
+from bench.report.timing import Timing
+from bench.tasks.task import Score
+from bench.verdict import Outcome, Verdict
+
+COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.UNSURE: "yellow"}
+
+
+def print_verdicts(
+    verdicts: Sequence[Verdict], *, title: str, console: Console | None = None
+) -> None:
+    """A table, and how to reproduce what did not pass. Plain aligned text if no terminal."""
+    rows = [verdict_cells(verdict) for verdict in verdicts]
+    colours = [COLOURS[verdict.outcome] for verdict in verdicts]
+    console = console or Console()
+    print_table(console, title, VERDICT_COLUMNS, rows, colours)
+    for command in unique(v.reproduce for v in verdicts if v.outcome is not Outcome.PASS):
+        print_line(console, f"reproduce: {command}")
+
+
+def print_timings(rows: Sequence[Timing], *, title: str, console: Console | None = None) -> None:
+    """A table. Plain aligned text if no terminal."""
+    cells = [timing_cells(row) for row in rows]
+    print_table(console or Console(), title, TIMING_COLUMNS, cells)
+
+
+def print_score(score: Score, *, title: str, console: Console | None = None) -> None:
+    """Every metric and category with its standard error, and the recipe that they hold for."""
+    rows = [metric_cells("", name, metric) for name, metric in score.metrics.items()]
+    for level, table in score.categories.items():
+        rows += [metric_cells(level, name, metric) for name, metric in table.items()]
+    console = console or Console()
+    print_table(console, title, SCORE_COLUMNS, rows)
+    recipe = ", ".join(f"{key} {value}" for key, value in score.recipe.items())
+    print_line(console, f"{score.samples} answers, {score.unreadable} unreadable; {recipe}")
+
+
+def print_table(
+    console: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    colours: Sequence[str] = (),
+) -> None:
+    """A table on a terminal, aligned text in a log. colours: of each row's second cell."""
+    colours = colours or [""] * len(rows)
+    if console.is_terminal:
+        table = Table(*columns, title=title, title_justify="left")
+        for row, colour in zip(rows, colours, strict=True):
+            table.add_row(row[0], Text(row[1], style=colour), *(Text(cell) for cell in row[2:]))
+        console.print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    print_line(console, title)
+    for row in (columns, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print_line(console, "  ".join(cells).rstrip())
+
+
+def print_line(console: Console, line: str) -> None:
+    """One line as it is, never wrapped or coloured."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

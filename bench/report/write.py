@@ -1,0 +1,119 @@
+"""All files of one gate's report, written in one call."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.report.cells import as_json
+from bench.report.evidence import Evidence, FlipCounts, Picture
+from bench.report.junit import junit
+from bench.report.markdown import markdown
+from bench.report.origin import Origin, origin_here, write_origin
+from bench.report.page import render_report
+from bench.report.timing import Timing
+from bench.sweep.result import Sweep
+from bench.tasks.atomic import write_atomically
+from bench.timing.samples import Samples
+from bench.verdict import Outcome, Verdict
+
+BISECTED = ("latency", "accuracy", "cost", "golden", "syncs")
+UNKNOWN_GOOD = "<last green commit>"
+UNKNOWN_BAD = "<this commit>"
+
+
+def write_report(
+    folder: Path,
+    verdicts: Sequence[Verdict],
+    *,
+    title: str,
+    timed: Sequence[Timing] = (),
+    settings: Mapping[str, str] | None = None,
+    against: str | None = None,
+    history: Path | None = None,
+    samples: Mapping[str, Samples] | None = None,
+    flips: Sequence[FlipCounts] = (),
+    pictures: Sequence[Picture] = (),
+    sweep: Sweep | None = None,
+) -> None:
+    """Writes what a gate found into `folder`, under names that start with `title`:
+
+    `-report.md` (also appended to the file that GITHUB_STEP_SUMMARY names, if it is set),
+    `-report.html` with the plots, `-junit.xml`, `-verdicts.json`, and `-origin.json`, which says
+    what commit, machine and settings all of them hold for.
+
+    Args:
+        title: the gate, as `bench bisect --gate` knows it.
+        settings: what was asked, as options of the command: profile, keep. Runs with other
+            settings are other series of `bench history`.
+        against: the revision that was measured beside this one: GOOD of the bisect command.
+        history: the file of `bench history`, which knows the last green commit.
+        samples: case ("batch 8") -> raw timings, for the distributions.
+        flips: lost and gained by category.
+        pictures: of kept patches.
+        sweep: of `bench sweep`, for accuracy against kept tokens.
+
+    Raises:
+        UserError: there is no verdict, or a file cannot be written.
+    """
+    origin = origin_here(settings or {})
+    bisect = bisect_command(title, origin, verdicts, against=against, history=history)
+    summary = markdown(verdicts, title=title, timed=timed, bisect=bisect)
+    evidence = Evidence(
+        timed=timed, samples=samples or {}, flips=flips, pictures=pictures, sweep=sweep
+    )
+    page = render_report(verdicts, title=title, origin=origin, evidence=evidence, bisect=bisect)
+    properties = {"commit": origin.commit or "", "dirty": str(origin.dirty).lower()}
+    properties |= dict(origin.machine) | dict(origin.settings)
+    results = junit(verdicts, title=title, properties=properties)
+    document = json.dumps([as_json(verdict) for verdict in verdicts], indent=2, allow_nan=False)
+    write_atomically(folder / f"{title}-report.md", summary.encode())
+    write_atomically(folder / f"{title}-report.html", page.encode())
+    write_atomically(folder / f"{title}-junit.xml", results)
+    write_atomically(folder / f"{title}-verdicts.json", f"{document}\n".encode())
+    write_origin(folder / f"{title}-origin.json", origin)
+    _append_to_job_summary(summary)
+
+
+def bisect_command(
+    title: str,
+    origin: Origin,
+    verdicts: Sequence[Verdict],
+    *,
+    against: str | None,
+    history: Path | None,
+) -> str | None:
+    """How to find the commit that turned this gate red; None if it is not red, or not one of
+    those that can be bisected.
+
+    GOOD is `against`, else the last commit that the history knows as green and that this one
+    descends from, else a placeholder, as is BAD outside of a checkout.
+    """
+    if title not in BISECTED or all(v.outcome is not Outcome.FAIL for v in verdicts):
+        return None
+    good = against
+    if good is None and history is not None:
+        from bench.history.store import last_green
+
+        with suppress(UserError):  # a damaged history must not hide a red gate
+            good = last_green(history, title, origin)
+    bad = origin.commit or UNKNOWN_BAD
+    note = "  # commit first: BAD lacks the changes here" if origin.dirty else ""
+    options = "".join(f" --{name} {value}" for name, value in origin.settings.items())
+    gate = f"--gate {title}{' --' if options else ''}{options}"
+    return f"python -m bench bisect {good or UNKNOWN_GOOD} {bad} {gate}{note}"
+
+
+def _append_to_job_summary(summary: str) -> None:
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(summary + "\n")
+    except OSError as error:
+        raise UserError(
+            f"GITHUB_STEP_SUMMARY {path}: can't be written: {error.strerror}"
+        ) from error

@@ -1,0 +1,1 @@
+"""Accuracy against latency over a grid of reductions."""

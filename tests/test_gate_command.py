@@ -1,0 +1,248 @@
+"""`python -m bench gate`: what it says of near-ties and categories, and what it refuses.
+
+Each refusal is exit code 2 with one line: nothing that was not measured may look like a PASS.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli import main
+from bench.gates import quality
+from bench.margins import FILE as MARGINS
+from bench.models import Checkpoint, load_checkpoint
+from bench.predictions import FILE, SEAL
+from bench.profiles import FOLDER, load_profile
+from bench.tasks.load import FIXTURE_DATA
+
+LIMIT = 4
+COMMAND = ("gate", "--arm", "random", "--limit", str(LIMIT))
+Answer = tuple[int, str, str]
+Gate = Callable[..., Answer]
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    return load_checkpoint(load_profile("tiny"))
+
+
+@pytest.fixture
+def gate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], checkpoint: Checkpoint
+) -> Gate:
+    """Exit code, standard output and error of the command."""
+    monkeypatch.setattr(quality, "load_checkpoint", lambda profile: checkpoint)
+
+    def run(*arguments: str) -> Answer:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.argv", ["bench", *arguments])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        printed = capsys.readouterr()
+        return int(exited.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, checkpoint: Checkpoint) -> Path:
+    """The work dir of a gate on an arm that really answers worse."""
+    work_dir = tmp_path_factory.mktemp("gate") / "outputs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quality, "load_checkpoint", lambda profile: checkpoint)
+        patch.setattr("sys.argv", ["bench", *COMMAND, "--work-dir", str(work_dir)])
+        with pytest.raises(SystemExit):
+            main()
+    return work_dir
+
+
+@pytest.fixture
+def work_dir(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "outputs"))
+
+
+def numbers(work_dir: Path, gate: str) -> dict[str, float]:
+    verdicts = json.loads((work_dir / "accuracy-verdicts.json").read_text())
+    (found,) = [verdict["numbers"] for verdict in verdicts if verdict["gate"] == gate]
+    return dict(found)
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_real_flips_are_called_real_and_categories_are_kept_as_numbers(
+    gate: Gate, work_dir: Path
+) -> None:
+    code, out, _ = gate(*COMMAND, "--work-dir", str(work_dir), "--reuse")
+    assert code == 1
+    found = numbers(work_dir, "tiny-mmbench/paired")
+    assert found["lost"] >= 1 and found["margins_missing"] == 0
+    assert found["lost_real"] + found["lost_near_tie"] == found["lost"]
+    assert f"({found['lost_real']} real + {found['lost_near_tie']} near-tie)" in out
+    assert found["lost_real"] >= 1
+    rows = [name for name in found if name.startswith("category/l2-category/")]
+    assert sum(found[name] for name in rows if name.endswith("/n")) == LIMIT
+    assert sum(found[name] for name in rows if name.endswith("/lost")) == found["lost"]
+    assert "Holm p" in out
+
+
+def test_flips_within_rounding_are_called_near_ties(gate: Gate, work_dir: Path) -> None:
+    """The same answers, with margins as a half-broken tie would have left them."""
+    for path in work_dir.glob(f"*/tiny-mmbench/{MARGINS}"):
+        rows = [json.loads(text) for text in path.read_text().splitlines()]
+        for row in rows:
+            row["logits"] = [[top, top - 1e-6] for top, _ in row["logits"]]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    code, out, _ = gate(*COMMAND, "--work-dir", str(work_dir), "--reuse")
+    found = numbers(work_dir, "tiny-mmbench/paired")
+    assert code == 1  # counted all the same
+    assert found["lost_near_tie"] == found["lost"] and found["lost_real"] == 0
+    assert f"(0 real + {found['lost']} near-tie)" in out
+
+
+def test_runs_without_margins_are_judged_and_the_gate_says_so(gate: Gate, work_dir: Path) -> None:
+    (work_dir / "tiny" / "tiny-mmbench" / MARGINS).unlink()
+    code, out, _ = gate(*COMMAND, "--work-dir", str(work_dir), "--reuse")
+    assert code == 1 and "(margins not recorded)" in out
+
+
+def test_a_baseline_of_ones_own_gives_the_same_verdicts(gate: Gate, work_dir: Path) -> None:
+    before = json.loads((work_dir / "accuracy-verdicts.json").read_text())
+    baseline = shutil.move(work_dir / "tiny", work_dir / "kept")
+    code, _, _ = gate(*COMMAND, "--work-dir", str(work_dir), "--reuse", "--against", str(baseline))
+    assert code == 1 and not (work_dir / "tiny").exists()
+    after = json.loads((work_dir / "accuracy-verdicts.json").read_text())
+    assert [v["numbers"] for v in after] == [v["numbers"] for v in before]
+    assert "points against tiny, " in after[0]["reason"]
+
+
+RUN, SCORES = "tiny-mmbench/run.json", "tiny-mmbench/scores.json"
+COCO = "tiny-coco/scores.json"
+
+
+def entry(*keys: str, value: object) -> Callable[[Any], None]:
+    def change(document: Any) -> None:
+        for key in keys[:-1]:
+            document = document[key]
+        assert keys[-1] in document
+        document[keys[-1]] = value
+
+    return change
+
+
+def first_value(value: object) -> Callable[[Any], None]:
+    def change(document: Any) -> None:
+        document["values"][next(iter(document["values"]))] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "named"),
+    [
+        (RUN, entry("data", "hash", value="sha256:0"), "they differ in data: "),
+        (RUN, entry("data", "prompts", value="sha256:0"), "they differ in prompts: "),
+        (RUN, entry("data", "images", value="padded to square"), "they differ in images: "),
+        (RUN, entry("data", "weights", value="sha256:0"), "they differ in weights: "),
+        (RUN, entry("dtype", value="float16"), "they differ in dtype: "),
+        (RUN, entry("max_new_tokens", value=1), "they differ in max_new_tokens: "),
+        (SCORES, entry("recipe", "prompt", value="llava"), "they differ in prompt: "),
+        (SCORES, entry("recipe", "matcher", value="lmms-2024"), "they differ in matcher: "),
+        (COCO, entry("recipe", "tokeniser", value="ptb"), "they differ in tokeniser: "),
+        (COCO, first_value(float("nan")), "scores.json is damaged at '0'"),
+    ],
+)
+def test_a_foreign_baseline_is_refused_and_what_differs_is_named(
+    gate: Gate, work_dir: Path, file: str, change: Callable[[Any], None], named: str
+) -> None:
+    baseline = shutil.move(work_dir / "tiny", work_dir / "kept")
+    edit(Path(baseline) / file, change)
+    refused(
+        gate(*COMMAND, "--work-dir", str(work_dir), "--reuse", "--against", str(baseline)), named
+    )
+
+
+def refused(answer: Answer, named: str) -> None:
+    code, out, err = answer
+    assert code == 2, err
+    assert named in err and err.startswith("error: ") and err.count("\n") == 1
+    assert "PASS" not in out
+
+
+def test_a_baseline_of_another_subset_is_refused(gate: Gate, work_dir: Path) -> None:
+    baseline = work_dir / "tiny"
+    arguments = ("--work-dir", str(work_dir.parent / "new"), "--against", str(baseline))
+    refused(gate("gate", "--limit", str(LIMIT - 1), *arguments), "they differ in data: ")
+
+
+@pytest.mark.parametrize("arm", ["tiny", "tiny_random"])
+@pytest.mark.parametrize("data", ["tiny-mmbench", "tiny-coco"])
+def test_edited_answers_are_refused(gate: Gate, work_dir: Path, arm: str, data: str) -> None:
+    path = work_dir / arm / data / FILE
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([json.dumps({"index": 0, "prediction": "D"}) + "\n", *lines[1:]]))
+    refused(
+        gate(*COMMAND, "--work-dir", str(work_dir), "--reuse"),
+        f"{path} is not what the run wrote ({SEAL} says so)",
+    )
+
+
+@pytest.mark.parametrize("data", ["tiny-mmbench", "tiny-coco"])
+def test_edited_answers_of_a_baseline_are_refused(gate: Gate, work_dir: Path, data: str) -> None:
+    baseline = Path(shutil.move(work_dir / "tiny", work_dir / "kept"))
+    path = baseline / data / FILE
+    path.write_text(path.read_text().replace('"prediction": "', '"prediction": "no '))
+    arguments = ("--work-dir", str(work_dir), "--reuse", "--against", str(baseline))
+    refused(gate(*COMMAND, *arguments), "is not what the run wrote")
+    (baseline / data / SEAL).unlink()  # without it the sheet still tells
+    refused(gate(*COMMAND, *arguments), f"and {FILE} differ in the answer to 0")
+
+
+def test_a_missing_arm_is_refused(gate: Gate, work_dir: Path, tmp_path: Path) -> None:
+    refused(gate("gate", "--arm", "nosuch", "--work-dir", str(tmp_path / "new")), "no arm 'nosuch'")
+    baseline = Path(shutil.move(work_dir / "tiny", work_dir / "kept"))
+    shutil.rmtree(baseline / "tiny-coco")
+    arguments = ("--work-dir", str(work_dir), "--reuse", "--against", str(baseline))
+    refused(gate(*COMMAND, *arguments), "holds no run on tiny-coco")
+    (baseline / "tiny-mmbench" / "scores.json").unlink()
+    refused(gate(*COMMAND, *arguments), "scores.json is missing")
+
+
+def test_no_samples_are_refused(gate: Gate, tmp_path: Path) -> None:
+    code, out, _ = gate("gate", "--limit", "0", "--work-dir", str(tmp_path / "new"))
+    assert code == 2 and "PASS" not in out
+    header = (FIXTURE_DATA / "tiny-mmbench.tsv").read_text().splitlines()[0]
+    (tmp_path / "empty.tsv").write_text(header + "\n")
+    profile = (FOLDER / "tiny.toml").read_text()
+    data = f'mmbench = "{tmp_path / "empty.tsv"}"'
+    (tmp_path / "mine.toml").write_text(profile.replace('mmbench = "tiny-mmbench"', data))
+    arguments = ("--profile", str(tmp_path / "mine.toml"), "--work-dir", str(tmp_path / "new"))
+    refused(gate("gate", *arguments), "empty.tsv")
+
+
+def test_the_prompts_of_both_data_sets_can_be_chosen(gate: Gate, work_dir: Path) -> None:
+    arguments = ("--work-dir", str(work_dir), "--reuse")
+    refused(gate(*COMMAND, *arguments, "--prompt", "llava"), "another data.prompts")
+    refused(gate(*COMMAND, *arguments, "--prompt", "nosuch"), "unknown prompt 'nosuch'")
+    refused(gate(*COMMAND, *arguments, "--caption-prompt", "nosuch"), "unknown prompt 'nosuch'")
+
+
+def test_on_fewer_questions_the_floor_is_what_its_reference_scored_there(
+    gate: Gate, work_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = dict.fromkeys(range(LIMIT), True) | {0: False, 99: True}
+    monkeypatch.setattr(quality, "load_reference", {"recorded": recorded}.__getitem__)
+    text = (FOLDER / "tiny.toml").read_text()
+    (tmp_path / "mine.toml").write_text(
+        text.replace("floor = 0.97", 'floor = 0.97\nreference = "recorded"')
+    )
+    arguments = ("--profile", str(tmp_path / "mine.toml"), "--work-dir", str(work_dir), "--reuse")
+    gate(*COMMAND, *arguments)
+    assert numbers(work_dir, "tiny-mmbench/floor")["bound"] == 0.75

@@ -1,0 +1,141 @@
+"""Margins are those of the model's own logits, and their file survives what predictions survive."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.errors import UserError
+from bench.evaluate import Options, infer_only, open_task
+from bench.gates.ties import EPSILON, SPACINGS
+from bench.margins import FILE, TOKENS, Tops, line, merge, read_margins
+from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
+from bench.predictions import FILE as PREDICTIONS
+from bench.profiles import load_profile
+from bench.recording import RecordingAnswerer
+from bench.tasks import Sample, load_task
+
+PROFILE = load_profile("tiny")
+KEEP = resolve_keep(None, PROFILE)
+ONE, TWO = Tops((7, 2), ((20.0, 12.5), (30.0, 1.0))), Tops((8, 2), ((9.25, 9.0), (30.0, 1.0)))
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    return load_checkpoint(PROFILE)
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    return list(load_task("tiny-mmbench", limit=4).samples)
+
+
+@pytest.mark.parametrize("arm", ["dense", "off", "hybrid"])
+def test_recording_changes_no_answer_and_names_every_token_up_to_the_end(
+    checkpoint: Checkpoint, samples: list[Sample], arm: str
+) -> None:
+    config = arm_config(arm, PROFILE, KEEP)
+    answerer = RecordingAnswerer(checkpoint, config)
+    batch = answerer.encode([s.prompt for s in samples], [s.image() for s in samples])
+    plain = Answerer(checkpoint, config)
+    ids = plain.new_ids(batch, 8)
+    recorded = answerer.answer_recorded(batch, 8)
+    assert [text for text, _ in recorded] == plain.texts(ids)
+    for row, (_, tops) in zip(ids.tolist(), recorded, strict=True):
+        end = row.index(answerer.end_ids[0])
+        assert tops.ids == tuple(row[: end + 1])
+        assert len(tops.logits) == len(tops.ids)
+        assert all(top > second for top, second in tops.logits)
+
+
+def test_the_recorded_logits_are_the_two_largest_of_the_model(
+    checkpoint: Checkpoint, samples: list[Sample]
+) -> None:
+    answerer = RecordingAnswerer(checkpoint, None)
+    batch = answerer.encode([s.prompt for s in samples], [s.image() for s in samples])
+    with torch.inference_mode():
+        logits = checkpoint.llava(**batch, logits_to_keep=1).logits[:, -1]
+    expected = logits.topk(2).values
+    for arm in (None, arm_config("off", PROFILE, KEEP)):
+        recorded = RecordingAnswerer(checkpoint, arm).answer_recorded(batch, 1)
+        found = torch.tensor([tops.logits[0] for _, tops in recorded])
+        torch.testing.assert_close(found, expected)
+
+
+def test_no_more_than_the_first_tokens_are_recorded(checkpoint: Checkpoint) -> None:
+    task = load_task("tiny-coco", limit=6)
+    answerer = RecordingAnswerer(checkpoint, arm_config("hybrid", PROFILE, KEEP))
+    batch = answerer.encode([s.prompt for s in task.samples], [s.image() for s in task.samples])
+    recorded = answerer.answer_recorded(batch, 12)
+    assert max(len(text.split()) for text, _ in recorded) > TOKENS
+    for text, tops in recorded:
+        assert len(tops.ids) == len(tops.logits) == min(TOKENS, len(text.split()) + 1)
+
+
+def test_rounding_moves_margins_by_less_than_the_band_and_not_by_far_less(
+    checkpoint: Checkpoint,
+) -> None:
+    """Batches of 16 against one by one: the kernels sum in another order."""
+    samples = list(load_task("tiny-mmbench", limit=12).samples)
+    answerer = RecordingAnswerer(checkpoint, None)
+
+    def margins(batch_size: int) -> list[tuple[float, float]]:
+        found = []
+        for start in range(0, len(samples), batch_size):
+            part = samples[start : start + batch_size]
+            batch = answerer.encode([s.prompt for s in part], [s.image() for s in part])
+            found += [tops.logits[0] for _, tops in answerer.answer_recorded(batch, 1)]
+        return found
+
+    moved = [
+        abs((one[0] - one[1]) - (two[0] - two[1])) / (EPSILON["float32"] * one[0])
+        for one, two in zip(margins(16), margins(1), strict=True)
+    ]
+    assert 1 < max(moved) < SPACINGS
+
+
+def test_margins_stand_in_the_order_of_the_data_whatever_wrote_them(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(line(3, TWO))
+    (tmp_path / "margins.rank-1.jsonl").write_text(line(1, ONE) + line(2, ONE))
+    merge(tmp_path, [1, 2, 3])
+    assert (tmp_path / FILE).read_text() == line(1, ONE) + line(2, ONE) + line(3, TWO)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert read_margins(tmp_path, {1, 3}) == {1: ONE, 3: TWO}
+
+
+def test_the_later_of_two_lines_holds_and_a_torn_one_is_dropped(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(line(1, ONE) + line(1, TWO) + '{"index": 2, "id')
+    assert read_margins(tmp_path, {1, 2}, repair=True) == {1: TWO}
+    assert (tmp_path / FILE).read_text() == line(1, ONE) + line(1, TWO)
+
+
+@pytest.mark.parametrize("damage", ["rubbish\n", '{"index": 1}\n', "[1]\n"])
+def test_a_damaged_line_is_named(tmp_path: Path, damage: str) -> None:
+    (tmp_path / FILE).write_text(line(1, ONE) + damage)
+    with pytest.raises(UserError, match=r"margins.jsonl: line 2 is damaged; delete that line"):
+        read_margins(tmp_path, {1})
+
+
+def test_a_run_without_margins_goes_on_and_records_what_is_left(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    options = Options(tmp_path, reuse=False, verbose=False, limit=2, batch_size=4)
+    task = open_task("tiny-mmbench", options)
+    run, _ = infer_only(checkpoint, PROFILE, "dense", KEEP, task, options)
+    whole = (run / PREDICTIONS).read_bytes()
+    assert list(read_margins(run, task.indices)) == list(task.indices)
+    kept = whole.splitlines(keepends=True)[:6]
+    (run / PREDICTIONS).write_bytes(b"".join(kept))
+    (run / FILE).unlink()
+    again = replace(options, reuse=True)
+    infer_only(checkpoint, PROFILE, "dense", KEEP, task, again)
+    assert (run / PREDICTIONS).read_bytes() == whole
+    assert list(read_margins(run, task.indices)) == list(task.indices)[6:]
+
+
+def test_captions_have_no_margins(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    options = Options(tmp_path, reuse=False, verbose=False, limit=2, batch_size=2)
+    task = open_task("tiny-coco", options)
+    run, _ = infer_only(checkpoint, PROFILE, "dense", KEEP, task, options)
+    assert not (run / FILE).exists()

@@ -1,0 +1,135 @@
+"""`python -m bench syncs`: what it prints, writes and refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import bench.syncs.subjects
+from bench.cli import main
+from bench.syncs.subjects import STAND_IN, Subject
+from bench.syncs.subjects import subject as real_subject
+from hybrid import HybridConfig
+from hybrid.model import HybridLlava
+from tests.llavas import VISION_BLOCKS, batch, random_llava
+
+Syncs = Callable[..., tuple[int, str, str]]
+HYBRID = HybridConfig(keep="4", aggregation_layer=1, thresholds=(0.5,) * VISION_BLOCKS)
+
+
+@pytest.fixture
+def syncs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Syncs:
+    """Exit code, standard output and error of the command, on a model that is there at once."""
+    llava: Any = random_llava()
+    llava.generation_config.eos_token_id = None
+
+    def small(name: str, keep: str | None = None, *, device: str = "cpu") -> Subject:
+        config = None if name == "tiny" else HYBRID
+        return Subject(name, llava, config, vars(batch(2)))
+
+    monkeypatch.setattr(bench.syncs.subjects, "subject", small)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["bench", "syncs", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert ended.value.code is None or isinstance(ended.value.code, int)
+        return ended.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+needs_no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+
+
+@needs_no_gpu
+def test_the_tier_that_was_not_run_is_named(syncs: Syncs) -> None:
+    code, out, _ = syncs()
+    assert code == 0
+    assert "GPU tier: not run, no CUDA device\n" in out
+    assert "syncs/hybrid generate" in out and "syncs/meta" in out
+
+
+@needs_no_gpu
+def test_requiring_a_gpu_without_one_is_an_error_of_one_line(syncs: Syncs) -> None:
+    code, out, err = syncs("--require-gpu")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: --require-gpu: torch sees no CUDA device")
+    assert err.count("\n") == 1
+
+
+def test_the_report_names_line_operator_count_stage_and_source(
+    syncs: Syncs, tmp_path: Path
+) -> None:
+    file = tmp_path / "syncs.json"
+    code, out, _ = syncs("--json", str(file))
+    assert code == 0
+    assert "Tensor.to x1 [read-back: 1]" in out
+    document = json.loads(file.read_text())
+    [finding] = document["cpu"]["findings"]
+    assert (document["model"], document["keep"]) == ("tiny_hybrid", "4")
+    assert finding["site"]["file"] == "hybrid/model.py"
+    assert (finding["count"], finding["stages"]) == (1, {"read-back": 1})
+    assert finding["stack"] == []
+    outcomes = {verdict["gate"]: verdict["outcome"] for verdict in document["verdicts"]}
+    assert outcomes["syncs/hybrid generate"] == outcomes["syncs/static"] == "PASS"
+
+
+def test_a_stack_leads_from_the_wait_to_this_test(syncs: Syncs, tmp_path: Path) -> None:
+    file = tmp_path / "syncs.json"
+    code, out, _ = syncs("--stack", "--json", str(file))
+    [finding] = json.loads(file.read_text())["cpu"]["findings"]
+    assert code == 0
+    assert "from bench/cli/syncs.py" in out
+    assert finding["stack"][0] == finding["site"]
+
+
+def test_a_wait_in_a_decode_step_fails_and_is_pinned_to_its_line(
+    syncs: Syncs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = HybridLlava.decode
+
+    def reads(self: HybridLlava, state: Any) -> None:
+        decode(self, state)
+        state.step.item()
+
+    monkeypatch.setattr(HybridLlava, "decode", reads)
+    code, out, _ = syncs()
+    assert code == 1
+    assert "Tensor.item x7 [decode step * (7 different): 7]" in out
+    assert "state.step.item()" in out
+    assert "new: " in out
+
+
+def test_a_comparison_counts_waits_per_generated_token(syncs: Syncs, tmp_path: Path) -> None:
+    file = tmp_path / "both.json"
+    code, out, _ = syncs("--compare", "tiny", "--json", str(file))
+    document = json.loads(file.read_text())
+    assert code == 0
+    assert document["tiny_hybrid"]["count"] == 1
+    assert document["tiny"]["count"] > document["tiny"]["new_tokens"] == 8
+    assert "tiny_hybrid: 0.12 waits a token (1 waits for 8 tokens)" in out
+
+
+def test_transformers_own_model_has_no_ledger(syncs: Syncs) -> None:
+    code, _, err = syncs("--model", "tiny")
+    assert code == 2
+    assert "use --trace or --compare" in err and err.count("\n") == 1
+
+
+def test_a_model_whose_weights_are_not_here_is_stood_in_for() -> None:
+    """Which lines wait depends on the architecture: LLaVA-1.5-7B's tokens, little else."""
+    hybrid = real_subject("llava_v1.5_7b_hybrid", "36")
+    dense = real_subject("llava_v1.5_7b")
+    assert hybrid.config is not None and dense.config is None
+    assert (hybrid.config.keep, len(hybrid.config.thresholds or ())) == (
+        hybrid.config.budget,
+        STAND_IN.vision_layers,
+    )
+    assert STAND_IN.patches == 576
+    assert "stands in for llava-hf/llava-1.5-7b-hf" in hybrid.note
+    HybridLlava(hybrid.llava, hybrid.config)
