@@ -1,0 +1,78 @@
+"""`demo`: one image and one question, to look at."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import KeepOption, ThresholdsOption
+from bench.errors import UserError
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[IMAGE] [QUESTION]",
+            help="An image file, a question, or both. Without an image one of the profile's is "
+            "taken; without a question the image is described. Options may follow a question: the "
+            "tiny model was taught descriptions and questions with options, nothing else.",
+        ),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="tiny_hybrid, llava_v1.5_7b_hybrid, or another arm of them.")
+    ] = "tiny_hybrid",
+    keep: KeepOption = None,
+    thresholds: ThresholdsOption = None,
+    out: Annotated[Path, typer.Option(help="Where the picture is written.")] = Path("demo.png"),
+) -> None:
+    """Answer one question, show tokens and time at each stage, and draw which patches were kept.
+
+    Examples: python -m bench demo
+              python -m bench demo "How many objects are there in this whole picture? A. one B. two"
+              python -m bench demo photo.jpg "What is this?" --model llava_v1.5_7b_hybrid
+    """
+    from rich.console import Console
+
+    from bench.demo import demonstrate
+    from bench.models import resolve_keep
+    from bench.profiles import load_profile, profile_of_model
+    from bench.report import print_line, print_table
+
+    image, question = _image_and_question(words or [])
+    name, arm = profile_of_model(model)
+    profile = load_profile(name, thresholds)
+    kept = resolve_keep(keep, profile)
+    shown = demonstrate(profile, arm, kept, image=image, question=question)
+    console = Console()
+    for answered, answer in shown.answers.items():
+        print_line(console, f"{answered}: {answer}")
+    print_line(console, "")
+    tokens = [[stage, str(dense), str(now)] for stage, dense, now in shown.tokens]
+    print_table(console, f"tokens, keep {kept}", ("stage", "dense", arm), tokens)
+    print_line(console, "")
+    times = [[s, f"{d:.3g} ms", f"{n:.3g} ms", f"{n / d:.2f}x"] for s, d, n in shown.milliseconds]
+    columns = ("stage", "dense", arm, "ratio")
+    print_table(console, "time, median; decode is a token's", columns, times)
+    if shown.picture is not None:
+        try:
+            shown.picture.save(out)
+        except (OSError, ValueError) as error:
+            raise UserError(f"--out {out}: {error}") from error
+        print_line(console, f"\n{out}: {shown.caption}")
+
+
+def _image_and_question(words: list[str]) -> tuple[Path | None, str | None]:
+    """One word group is an image if there is such a file, and a question if not."""
+    if len(words) > 2:
+        raise UserError('give at most an image and a question, the question in "quotes"')
+    if len(words) == 2:
+        return Path(words[0]), words[1]
+    if not words:
+        return None, None
+    path = Path(words[0])
+    looks_like_one = path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+    return (path, None) if looks_like_one or path.is_file() else (None, words[0])

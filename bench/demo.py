@@ -1,0 +1,165 @@
+"""One image, one question: the answer, and what became of the image's tokens on the way to it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+
+from bench.comparison.pictures import draw, kept_patches, model_views
+from bench.errors import UserError
+from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
+from bench.profiles import Profile
+from bench.tasks import load_task
+from bench.tasks.prompts import CAPTION_PROMPTS, DIRECTLY, vlmevalkit_frame
+from bench.timing.arms import answer_arm
+from bench.timing.clock import clock_for
+from bench.timing.interleave import measure
+from hybrid import Keep
+from hybrid.state import State
+
+BLOCKS = 3  # timed A B B A: six calls an arm
+DESCRIBE = CAPTION_PROMPTS["vlmevalkit"]
+STAGES = ("prefill", "decode", "answer")
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What there is to show.
+
+    Attributes:
+        answers: arm -> what it answered.
+        tokens: (stage, tokens of dense, tokens of the arm) for one image and its prompt.
+        milliseconds: (stage, dense, arm), medians; `decode` is a token's.
+        picture: the image with its kept patches bright, or None if the arm reduces nothing.
+        caption: what the picture shows, in words.
+    """
+
+    answers: dict[str, str]
+    tokens: list[tuple[str, int, int]]
+    milliseconds: list[tuple[str, float, float]]
+    picture: Image.Image | None
+    caption: str
+
+
+def demonstrate(
+    profile: Profile, arm: str, keep: Keep, *, image: Path | None, question: str | None
+) -> Demonstration:
+    """Answer with dense and with `arm`, count tokens and take times.
+
+    Args:
+        image: a file; None takes the first of the profile's captioning data.
+        question: None asks for a description. Options may follow it: `... A. red B. green`.
+
+    Raises:
+        UserError: no image in the file, or words that the model's tokenizer does not know.
+    """
+    checkpoint = load_checkpoint(profile)
+    asked = DESCRIBE if question is None else with_options(question)
+    _check_words(checkpoint, asked)
+    prompts = [vlmevalkit_frame(asked)]
+    images = [_open(image) if image else load_task(profile.data.coco).samples[0].image()]
+    answerers = {name: Answerer(checkpoint, arm_config(name, profile, keep)) for name in _arms(arm)}
+    limit = profile.data.max_new_tokens_coco
+    answers = {name: a.answer(prompts, images, limit)[0] for name, a in answerers.items()}
+    encoded = answerers[arm].encode(prompts, images)
+    length = encoded["input_ids"].shape[1]
+    model = answerers[arm].hybrid
+    if model is None:
+        raise UserError(f"{arm} reduces nothing that could be shown: choose another --model")
+    state = model.prefill(model.place(**encoded), 1)
+    trace = state.trace
+    kept = kept_patches(trace, 0)
+    view = model_views(encoded["pixel_values"], checkpoint.processor.image_processor)[0]
+    return Demonstration(
+        answers=answers,
+        tokens=_token_counts(state, length, patches=len(kept.owner)),
+        milliseconds=_times(profile, checkpoint, arm, keep, prompts, images, answers[arm]),
+        picture=draw(view, kept) if arm != "off" else None,
+        caption=kept.caption(),
+    )
+
+
+def with_options(question: str) -> str:
+    """Options behind a question get a line each and MMBench's instruction; else as it is."""
+    listed = re.sub(r"\s+([A-F])\. ", r"\n\1. ", question)
+    return question if listed == question else f"{listed}\n{DIRECTLY}"
+
+
+def _arms(arm: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(("dense", arm)))
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        return Image.open(path).convert("RGB")
+    except UnidentifiedImageError as error:
+        raise UserError(f"{path} is no image that can be read: give a PNG or JPEG") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: {reason}; give an image file") from error
+
+
+def _check_words(checkpoint: Checkpoint, question: str) -> None:
+    """A word-level tokenizer, such as the tiny model's, turns unknown words into one token that
+    means nothing: an answer to that would be a guess."""
+    tokenizer = checkpoint.processor.tokenizer
+    unknown = tokenizer.unk_token_id
+    if unknown is None or unknown not in tokenizer(question)["input_ids"]:
+        return
+    parts = dict.fromkeys(question.replace("?", " ? ").split())
+    strange = [part for part in parts if unknown in tokenizer(part)["input_ids"]]
+    known = sorted(word for word in tokenizer.get_vocab() if word.isalpha() and len(word) > 1)
+    raise UserError(
+        f"this model has no word for {', '.join(strange)}; it was taught {', '.join(known)}"
+    )
+
+
+def _token_counts(state: State, length: int, *, patches: int) -> list[tuple[str, int, int]]:
+    """Tokens that work is done on, per stage; `length` is the dense prompt's."""
+    trace = state.trace
+    merged = int(trace.visual.valid[0].sum())
+    long = int(state.spans[0].valid[0].sum())
+    short = int(state.spans[-1].valid[0].sum())
+    first, last = state.spans[0].layers, state.spans[-1].layers
+    counts = [
+        ("visual tokens out of the tower", patches, merged),
+        (f"language layers {first[0]}-{first[-1]}", length, long),
+    ]
+    if last != first:
+        counts.append((f"language layers {last[0]}-{last[-1]}", length, short))
+    return counts
+
+
+def _times(
+    profile: Profile,
+    checkpoint: Checkpoint,
+    arm: str,
+    keep: Keep,
+    prompts: Sequence[str],
+    images: Sequence[Image.Image],
+    answer: str,
+) -> list[tuple[str, float, float]]:
+    """Medians in milliseconds, both arms at the number of tokens that `arm` answered with."""
+    tokenizer = checkpoint.processor.tokenizer
+    new_tokens = max(2, len(tokenizer(answer, add_special_tokens=False)["input_ids"]) + 1)
+    checkpoint.llava.generation_config.eos_token_id = None  # the same number of steps for both
+    arms = {
+        name: answer_arm(
+            Answerer(checkpoint, arm_config(name, profile, keep)), prompts, images, new_tokens
+        )
+        for name in _arms(arm)
+    }
+    clock = clock_for(torch.device(profile.model.device))
+    samples = measure(arms, blocks=BLOCKS, clock=clock, threads=profile.model.threads)
+    # Disturbed calls included: this is something to look at, not a verdict.
+    medians = {
+        (name, stage): 1e3
+        * float(np.median([call[stage] for block in samples.blocks for call in block[name]]))
+        for name in arms
+        for stage in STAGES
+    }
+    return [(stage, medians["dense", stage], medians[arm, stage]) for stage in STAGES]

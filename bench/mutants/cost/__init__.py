@@ -1,0 +1,1 @@
+"""Defects that change no answer and make the model slower."""

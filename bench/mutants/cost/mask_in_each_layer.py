@@ -1,0 +1,14 @@
+"""The causal mask is made anew in every layer."""
+
+from bench.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava._layers",
+    old="            cache.start(i, key, value)\n",
+    new=(
+        "            cache.start(i, key, value)\n"
+        "            mask = causal_mask(sequence.valid) if masked else None\n"
+    ),
+    source=MADE,
+    expected=("cost",),
+)

@@ -1,0 +1,1 @@
+"""Defects of what scores, compares, times and judges."""

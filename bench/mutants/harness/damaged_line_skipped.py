@@ -1,0 +1,21 @@
+"""A damaged line of predictions is skipped."""
+
+from bench.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="bench.tasks.rescore:read_jsonl",
+    old=(
+        "        try:\n"
+        "            record = json.loads(line)\n"
+        "        except (ValueError, RecursionError) as err:\n"
+    ),
+    new=(
+        "        try:\n"
+        "            record = json.loads(line)\n"
+        "        except ValueError:\n"
+        "            continue\n"
+        "        except RecursionError as err:\n"
+    ),
+    source=MADE,
+    expected=("harness",),
+)

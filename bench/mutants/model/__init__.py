@@ -1,0 +1,1 @@
+"""Defects that change answers."""

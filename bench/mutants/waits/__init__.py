@@ -1,0 +1,1 @@
+"""Defects that make the host wait for the device."""
