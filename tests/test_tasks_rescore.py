@@ -120,6 +120,10 @@ def test_jsonl_scores_against_its_data(tmp_path: Path) -> None:
             "line 2: index 7 is there twice",
         ),
         (
+            '{"index": 7, "prediction": "B"}\n{"index": 7, "prediction": "A"}\n',
+            "line 2: index 7 is there twice",
+        ),
+        (
             "".join(f'{{"index": {i}, "prediction": "B"}}\n' for i in (7, 1_000_007, 8)),
             "the first is index 8",
         ),

@@ -8,8 +8,8 @@ MUTANT = Mutant(
     new=(
         "        attention = self.language.layers[index].self_attn\n"
         "        groups = attention.num_key_value_groups\n"
-        "        (query @ key.repeat_interleave(groups, dim=1).transpose(2, "
-        "3)).softmax(dim=-1)\n"
+        "        heads = key.repeat_interleave(groups, dim=1, output_size=query.shape[1])\n"
+        "        (query @ heads.transpose(2, 3)).softmax(dim=-1)\n"
     ),
     source="FastV, output_attentions=True",
     expected=("cost",),
