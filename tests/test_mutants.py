@@ -1,5 +1,6 @@
 """Every planted defect still applies, and a session notices one that gets away."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,12 @@ def test_a_mutant_applies_to_the_code_as_it_is(named: Named) -> None:
     change_of(named)
     assert named.mutant.source and {*named.mutant.expected} <= GATES
     assert named.mutant.expected
+
+
+def test_the_documented_table_holds_every_mutant_and_no_other() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "mutants.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| ([a-z]+/[a-z0-9-]+) \|", text, re.MULTILINE)
+    assert sorted(documented) == sorted(named.name for named in load_mutants())
 
 
 def test_there_are_the_published_defects_and_thirty_more() -> None:

@@ -70,7 +70,7 @@ def decodes(llava: Any) -> Samples:
         "off": hybrid_arm(hybridize(llava, HybridConfig()), BATCH, 65),
         "keep 72": hybrid_arm(hybridize(llava, config(72)), BATCH, 65),
     }
-    return interleaved(arms, blocks=5)
+    return interleaved(arms, blocks=8)
 
 
 @pytest.fixture(scope="module")

@@ -119,6 +119,7 @@ def required_rates(judged: Sequence[Judged], *, of: str, reproduce: str) -> list
                     f"{words} in {rate.value:.1%} of {rate.verdicts} verdicts"
                     f" ({rate.independent} independent jobs),"
                     f" {'at most' if at_most else 'at least'} {required.bound:.0%} required"
+                    " of the measured rate, whose interval says what it proves"
                 ),
                 reproduce=reproduce,
                 numbers={
