@@ -112,6 +112,12 @@ def kernels(session: nox.Session) -> None:
     python(session, "pytest", "tests/test_kernels_benchmark.py", *measured, *session.posargs)
 
 
+@nox.session(name="gpu-check")
+def gpu_check(session: nox.Session) -> None:
+    """All that only a GPU can show, within ten minutes, into bench/results/."""
+    python(session, "bench", "gpu-check", *session.posargs)
+
+
 @nox.session
 def sweep(session: nox.Session) -> None:
     """Accuracy against latency over token budgets, as a table and a plot."""

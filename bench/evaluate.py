@@ -60,7 +60,8 @@ def infer_only(
     if world_size() != options.ranks.size:
         raise UserError("under torchrun only `python -m bench run` works; start this one without")
     spec = _spec(profile, arm, keep, task, options)
-    spec = replace(spec, data={**spec.data, "weights": checkpoint.weights_hash})
+    hashes = {"weights": checkpoint.weights_hash, "processor": checkpoint.processor_hash}
+    spec = replace(spec, data={**spec.data, **hashes})
     folder = _folder(profile, arm, task, options)
     answerer = RecordingAnswerer(checkpoint, arm_config(arm, profile, keep))
     predictions = infer(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaProcessor
@@ -18,6 +19,18 @@ from bench.profiles import Profile
 from hybrid import HybridConfig, HybridLlava, Keep
 
 ARMS = ("dense", "off", "dymu", "fastv", "hybrid", "random", "lowest", "compact")
+# What `LlavaProcessor.from_pretrained` may read.
+PROCESSOR_FILES = (
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+)
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -59,7 +72,17 @@ class Checkpoint:
     llava: LlavaForConditionalGeneration
     processor: LlavaProcessor
     weights_hash: str
+    processor_hash: str
     pad_to_square: bool
+
+
+def demand_device(profile: Profile) -> None:
+    """Raises UserError if the profile's device is missing."""
+    if profile.model.device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            f"profile {profile.name} needs a CUDA device, and there is none here: run it where"
+            f' there is one, or give --profile a copy of its file with device = "cpu"'
+        )
 
 
 def load_checkpoint(profile: Profile) -> Checkpoint:
@@ -69,8 +92,7 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
         UserError: if there is no such checkpoint here, it is not a LLaVA, or the device is missing.
     """
     model = profile.model
-    if model.device == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"profile {profile.name} needs a CUDA device, and there is none here")
+    demand_device(profile)
     path = model.path
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -91,6 +113,7 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
         llava=llava.to(model.device).eval(),
         processor=processor,
         weights_hash=_weights_hash(Path(path), llava),
+        processor_hash=_processor_hash(path),
         pad_to_square=profile.data.pad_to_square,
     )
 
@@ -180,6 +203,23 @@ def _weights_hash(path: Path, llava: Any) -> str:
     digest = hashlib.sha256()
     for file in sorted(path.glob("*.safetensors")):
         digest.update(file.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _processor_hash(path: str) -> str:
+    """sha256 of the files that say how texts and images become inputs, by name.
+
+    Raises:
+        UserError: none of them is where the processor was loaded from.
+    """
+    digest, seen = hashlib.sha256(), 0
+    for name in PROCESSOR_FILES:
+        found = Path(path) / name if Path(path).is_dir() else try_to_load_from_cache(path, name)
+        if isinstance(found, str | Path) and Path(found).is_file():
+            digest.update(name.encode() + b"\0" + Path(found).read_bytes())
+            seen += 1
+    if not seen:
+        raise UserError(f"the processor's files of {path} are unknown: hf download {path}")
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -1,6 +1,7 @@
-"""What a profile needs before anything is loaded: weights, data, a device and its memory."""
+"""What a profile needs before anything is loaded: weights, data, a device, its memory, minutes."""
 
 import json
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,16 +9,28 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import try_to_load_from_cache
+from rich.console import Console
 
 from bench.errors import UserError
+from bench.models import DTYPES
 from bench.profiles import Profile
+from bench.random_weights import (
+    GIB,
+    ROOM_BESIDE_WEIGHTS,
+    free_bytes,
+    true_config,
+    weight_bytes,
+)
+from bench.subsets import load_subset
 from bench.tasks.load import KNOWN, lmu_data
 
-GIB = 1 << 30
 WEIGHT_FILES = ("model.safetensors.index.json", "model.safetensors")
 FILES = ("config.json", "tokenizer_config.json", "processor_config.json")
-# Beside the weights: activations, caches of a batch, and the libraries' own workspaces.
-ROOM_BESIDE_WEIGHTS = 1.25
+# For rough minutes: rows of the real data, tokens of a usual answer, and seconds of a 7B model
+# without graphs, whose host is what takes the time: 21.9 ms a token were recorded.
+ROWS = {"MMBench_DEV_EN": (4329, 4), "COCO_VAL": (5000, 1)}  # and rows a question or image
+USUAL_TOKENS = {"mmbench": 3, "coco": 100}
+PREFILL_S, TOKEN_S, LOADING_S = 0.3, 0.022, 60.0
 
 
 @dataclass(frozen=True)
@@ -52,10 +65,66 @@ def needs_of(profile: Profile, data: Iterable[str] = (), *, weights: bool = True
         found = _weights(profile.model.path)
         needs.append(found[0])
         size = found[1]
-    if profile.model.device == "cuda" and torch.cuda.is_available() and size:
-        needs.append(_memory(size))
+    if not weights:
+        size = weight_bytes(true_config(profile), DTYPES[profile.model.dtype])
+    cuda = profile.model.device == "cuda"
+    if size and (torch.cuda.is_available() or not cuda):
+        needs.append(_memory(size, torch.device(profile.model.device)))
     needs += [_data(name) for name in dict.fromkeys(data) if name in KNOWN and KNOWN[name].url]
     return needs
+
+
+def prepare(
+    profile: Profile,
+    data: Iterable[str] = (),
+    *,
+    work_dir: Path,
+    weights: bool = True,
+    minutes: float | None = None,
+) -> None:
+    """Stop before anything is loaded if something is missing; on a first run, say what it takes.
+
+    A profile whose checkpoint ships with the packages needs nothing that could be missing.
+
+    Args:
+        data, weights: as in `needs_of`.
+        work_dir: where there is none yet, this is a first run.
+        minutes: roughly, if that is known.
+
+    Raises:
+        UserError: naming everything missing.
+    """
+    if Path(profile.model.path).is_dir():
+        return
+    needs = needs_of(profile, data, weights=weights)
+    check_needs(needs)
+    if work_dir.is_dir() or os.environ.get("RANK", "0") != "0":
+        return
+    listed = [f"{need.what} {need.wanted} ({need.found})" for need in needs]
+    listed += [f"about {math.ceil(minutes)} minutes"] if minutes is not None else []
+    text = f"{profile.name} needs {'; '.join(listed)}"
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def latency_minutes(batches: int, budget_s: float) -> float:
+    """Of a latency gate that spends all of its budget."""
+    return (LOADING_S + batches * budget_s) / 60
+
+
+def quality_minutes(profile: Profile, *, limit: int | None, batch_size: int | None) -> float | None:
+    """Of an accuracy gate, both arms; None if the data are not the real ones."""
+    seconds = LOADING_S
+    data = profile.data
+    for name, subset in ((data.mmbench, data.mmbench_subset), (data.coco, data.coco_subset)):
+        if name not in ROWS:
+            return None
+        rows, group = ROWS[name]
+        asked = [] if subset is None else [len(load_subset(subset))]
+        asked += [] if limit is None else [limit]
+        rows = min([rows, *(group * count for count in asked)])
+        batches = math.ceil(rows / (batch_size or profile.data.batch_size))
+        seconds += 2 * batches * (PREFILL_S + TOKEN_S * USUAL_TOKENS[KNOWN[name].kind])
+    return seconds / 60
 
 
 def check_needs(needs: Sequence[Need]) -> None:
@@ -103,13 +172,13 @@ def _cached(repository: str, name: str) -> Path | None:
     return Path(path) if isinstance(path, str) else None
 
 
-def _memory(weights: int) -> Need:
-    free, _ = torch.cuda.mem_get_info()
-    wanted = ROOM_BESIDE_WEIGHTS * weights
+def _memory(weights: int, device: torch.device) -> Need:
+    free, wanted = free_bytes(device), ROOM_BESIDE_WEIGHTS * weights
     met = free >= wanted
-    remedy = "" if met else "stop what else runs on the card, or take a larger one"
+    what = "GPU memory" if device.type == "cuda" else "memory"
+    remedy = "" if met else "stop what else runs there, or take a larger one"
     wanted_text = f"{wanted / GIB:.1f} GiB free"
-    return Need("GPU memory", wanted_text, f"{free / GIB:.1f} GiB free", met, remedy)
+    return Need(what, wanted_text, f"{free / GIB:.1f} GiB free", met, remedy)
 
 
 def _data(name: str) -> Need:

@@ -146,9 +146,9 @@ def saved_predictions(folder: Path, task: Task, spec: RunSpec) -> dict[int, str]
     if not (folder / "run.json").is_file():
         raise UserError(f"{folder} holds no run to score: run without --mode eval first")
     before = read_document(folder / "run.json").get("data")
-    weights = before.get("weights") if isinstance(before, Mapping) else None
+    loaded = before if isinstance(before, Mapping) else {}
     document = spec.document()
-    document["data"] = {"weights": weights} | document["data"]
+    document["data"] |= {key: loaded[key] for key in ("weights", "processor") if key in loaded}
     _demand_same(folder, document, SCORED_IDENTITY)
     predictions = read_all(folder, task.indices, repair=False)
     if len(predictions) < len(task.indices):

@@ -58,8 +58,7 @@ class GraphedLlava(HybridLlava):
         buckets: tuple[int, ...] = BUCKETS,
     ) -> None:
         super().__init__(llava, config)
-        if self.device.type != "cuda":
-            raise ConfigError(f"graphs are captured on a CUDA device, not on {self.device}")
+        _demand_cuda(self.device)
         self.buckets = buckets
         self._captured: dict[tuple[int, int, int], _Captured] = {}
 
@@ -70,7 +69,7 @@ class GraphedLlava(HybridLlava):
         padded = left_padded(inputs, bucket)
         key = (inputs.batch, bucket, max_new_tokens)
         if key not in self._captured:
-            self._captured[key] = self._capture(padded, max_new_tokens)
+            self._captured[key] = self._captured_for(padded, max_new_tokens)  # waits, once a key
         captured = self._captured[key]
         _copy_inputs(padded, captured.inputs)
         captured.prefill.replay()
@@ -92,22 +91,28 @@ class GraphedLlava(HybridLlava):
                 return captured
         raise ValueError("this state is not one that this model's prefill returned")
 
-    def _capture(self, inputs: Inputs, max_new_tokens: int) -> _Captured:
-        inputs = replace(inputs, pixel_values=inputs.pixel_values.clone())
+    def _captured_for(self, inputs: Inputs, max_new_tokens: int) -> _Captured:
+        # The graph reads these tensors at every replay, so they must be nobody else's.
+        inputs = replace(
+            inputs,
+            input_ids=inputs.input_ids.clone(),
+            pixel_values=inputs.pixel_values.clone(),
+            attention_mask=inputs.attention_mask.clone(),
+        )
         state: list[State] = []
 
         def prefill() -> None:
             state[:] = [HybridLlava.prefill(self, inputs, max_new_tokens)]
 
-        prefill_graph = _graph(prefill)
+        prefill_graph = capture(prefill)
         # Each run of a step starts from a fresh prefill, or the steps would overrun their buffers.
         fresh = prefill_graph.replay
-        select_graph = _graph(lambda: HybridLlava.select(self, state[0]), fresh)
-        decode_graph = _graph(lambda: HybridLlava.decode(self, state[0]), fresh)
+        select_graph = capture(lambda: HybridLlava.select(self, state[0]), fresh)
+        decode_graph = capture(lambda: HybridLlava.decode(self, state[0]), fresh)
         return _Captured(inputs, state[0], prefill_graph, select_graph, decode_graph)
 
 
-def _graph(
+def capture(
     work: Callable[[], None], before: Callable[[], None] = lambda: None
 ) -> torch.cuda.CUDAGraph:
     """Capture `work`, after a few runs (each behind `before`) on a side stream."""
@@ -122,6 +127,11 @@ def _graph(
     with torch.cuda.graph(graph):
         work()
     return graph
+
+
+def _demand_cuda(device: torch.device) -> None:
+    if device.type != "cuda":
+        raise ConfigError(f"graphs are captured on a CUDA device, not on {device}")
 
 
 def bucket_of(length: int, buckets: tuple[int, ...]) -> int:

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from bench.cli import main
 from bench.compare import Comparison, compare, print_comparison
 from bench.comparison.page import write_page
+from bench.comparison.same import demand_same_model
 from bench.comparison.side import load_side
 from bench.errors import UserError
 from bench.gates.paired import Pairs, difference_interval
@@ -308,3 +311,17 @@ def test_what_can_not_be_compared_exits_2_with_one_line(
     printed = capsys.readouterr()
     assert printed.err.startswith("error: ") and printed.err.count("\n") == 1
     assert not list(tmp_path.rglob("*.html")) and not (tmp_path / "references").exists()
+
+
+def side_with(**data: str) -> Any:
+    document = {"data": {"weights": "sha256:1", **data}, "dtype": "float16", "max_new_tokens": 8}
+    return SimpleNamespace(document=document, source="runs")
+
+
+def test_a_gate_refuses_another_processor_where_both_runs_recorded_theirs() -> None:
+    one, other, older = side_with(processor="a"), side_with(processor="b"), side_with()
+    demand_same_model(one, side_with(processor="a"))
+    demand_same_model(older, one)  # made before processors were recorded
+    demand_same_model(one, older)
+    with pytest.raises(UserError, match="they differ in processor: 'a' and 'b'"):
+        demand_same_model(one, other)

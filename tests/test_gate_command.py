@@ -151,6 +151,7 @@ def first_value(value: object) -> Callable[[Any], None]:
         (RUN, entry("data", "prompts", value="sha256:0"), "they differ in prompts: "),
         (RUN, entry("data", "images", value="padded to square"), "they differ in images: "),
         (RUN, entry("data", "weights", value="sha256:0"), "they differ in weights: "),
+        (RUN, entry("data", "processor", value="sha256:0"), "they differ in processor: "),
         (RUN, entry("dtype", value="float16"), "they differ in dtype: "),
         (RUN, entry("max_new_tokens", value=1), "they differ in max_new_tokens: "),
         (SCORES, entry("recipe", "prompt", value="llava"), "they differ in prompt: "),
@@ -246,3 +247,31 @@ def test_on_fewer_questions_the_floor_is_what_its_reference_scored_there(
     arguments = ("--profile", str(tmp_path / "mine.toml"), "--work-dir", str(work_dir), "--reuse")
     gate(*COMMAND, *arguments)
     assert numbers(work_dir, "tiny-mmbench/floor")["bound"] == 0.75
+
+
+def test_a_profile_s_subsets_are_asked_unless_everything_is_wanted(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        quality, "load_reference", {"recorded": {0: False, 1: True, 2: True}}.__getitem__
+    )
+    (tmp_path / "questions.txt").write_text("0\n2\n")
+    (tmp_path / "images.txt").write_text("".join(f"{image}\n" for image in range(5)))
+    text = (FOLDER / "tiny.toml").read_text()
+    subsets = "".join(
+        f'{data}_subset = "{tmp_path / file}"\n'
+        for data, file in (("mmbench", "questions.txt"), ("coco", "images.txt"))
+    )
+    text = text.replace("batch_size = 16\n", f"batch_size = 16\n{subsets}")
+    text = text.replace("floor = 0.97", 'floor = 0.97\nreference = "recorded"')
+    (tmp_path / "mine.toml").write_text(text)
+    arguments = ("gate", "--profile", str(tmp_path / "mine.toml"), "--work-dir", str(tmp_path))
+    gate(*arguments)
+    assert numbers(tmp_path, "tiny-mmbench/paired")["questions"] == 2
+    assert numbers(tmp_path, "tiny-mmbench/floor")["bound"] == 0.5
+    assert numbers(tmp_path, "tiny-coco/paired")["images"] == 5
+    code, _, _ = gate(*arguments, "--full", "--limit", "3")
+    assert numbers(tmp_path, "tiny-mmbench/paired")["questions"] == 3
+    (tmp_path / "questions.txt").write_text("none\n")
+    code, _, error = gate(*arguments)
+    assert code == 2 and "'none' is not an index" in error and error.count("\n") == 1

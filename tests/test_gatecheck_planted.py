@@ -1,5 +1,6 @@
 """The planted slowdown: real work, counted, that changes no answer."""
 
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -8,23 +9,23 @@ import torch
 import bench.gatecheck.planted as planted
 from bench.errors import UserError
 from bench.gatecheck.planted import Cost, SlowedLlava, Work, planted_arm, tiny_case, work_for
-from bench.models import Answerer, arm_config
+from bench.models import arm_config
 from bench.timing.clock import HostClock
 from bench.timing.interleave import Stopwatch
+from hybrid import HybridLlava
 
 
 def test_the_slowed_model_does_the_counted_products_and_answers_the_same() -> None:
     case = tiny_case(1)
     config = arm_config("hybrid", case.profile, case.keep)
     assert config is not None
-    plain = Answerer(case.checkpoint, config)
-    slow = Answerer(case.checkpoint, config)
-    slow.hybrid = SlowedLlava(case.checkpoint, config, Work(prefill=7, decode=3))
-    batch = plain.encode(case.prompts, case.images)
+    batch: Any = dict(case.batch)
+    slow = SlowedLlava(case.llava, config, Work(prefill=7, decode=3))
     with patch.object(planted, "linear", wraps=torch.nn.functional.linear) as linear:
-        answers = slow.answer_encoded(dict(batch), 5)
+        answers = slow.generate(**batch, max_new_tokens=5)
     assert linear.call_count == 7 + 3 * 4
-    assert answers == plain.answer_encoded(dict(batch), 5)
+    plain = HybridLlava(case.llava, config)
+    assert torch.equal(answers, plain.generate(**batch, max_new_tokens=5))
 
 
 def test_a_planted_arm_marks_the_stages_of_the_plain_one() -> None:

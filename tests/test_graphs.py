@@ -1,13 +1,14 @@
-"""What of graph replay can be shown without a GPU: buckets, padding to them, and refusals."""
+"""What of graph replay can be shown without a GPU: all but the capture itself, which is played."""
 
 from typing import Any
 
 import pytest
 import torch
 
-from hybrid import ConfigError, HybridConfig, hybridize
+from hybrid import ConfigError, HybridConfig, HybridLlava, graphs, hybridize
 from hybrid.graphs import GraphedLlava, bucket_of, left_padded
 from tests.llavas import batch, random_llava
+from tests.played_graphs import PlayedGraph, played_capture
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,76 @@ def test_padding_to_a_bucket_changes_no_logits(
 def test_graphs_are_refused_without_a_cuda_device(llava: Any) -> None:
     with pytest.raises(ConfigError, match="captured on a CUDA device, not on cpu"):
         GraphedLlava(llava, HybridConfig())
+
+
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> list[PlayedGraph]:
+    """Graphs are played from here on; lists those that were captured."""
+    captured: list[PlayedGraph] = []
+    monkeypatch.setattr(graphs, "_demand_cuda", lambda device: None)
+    monkeypatch.setattr(graphs, "capture", played_capture(captured))
+    return captured
+
+
+CONFIG = HybridConfig(keep=5, aggregation_layer=1, thresholds=(0.6, 0.5, 0.4, 1.0))
+
+
+@pytest.mark.parametrize("keep", ["5", "0.5", "none"])
+@pytest.mark.parametrize("size", [1, 4])
+def test_played_replay_answers_as_eager_does(
+    llava: Any, captures: list[PlayedGraph], size: int, keep: str
+) -> None:
+    config = HybridConfig(keep=keep, aggregation_layer=1, thresholds=(0.6, 0.5, 0.4, 1.0))
+    graphed, eager = GraphedLlava(llava, config, buckets=(64,)), hybridize(llava, config)
+    given = vars(batch(size))
+    for pixels in (given["pixel_values"], -given["pixel_values"]):  # captures, then only replays
+        asked = given | {"pixel_values": pixels}
+        answer = graphed.generate(**asked, max_new_tokens=12)
+        assert answer.tolist() == eager.generate(**asked, max_new_tokens=12).tolist()
+    assert len(captures) == 3  # prefill, select, decode
+
+
+def test_graphs_are_captured_once_for_each_batch_bucket_and_number_of_tokens(
+    llava: Any, captures: list[PlayedGraph]
+) -> None:
+    graphed = GraphedLlava(llava, CONFIG, buckets=(48, 64))
+    short, long = vars(batch(1)), vars(batch(2))  # 46 and 51 tokens
+    assert [short["input_ids"].shape[1], long["input_ids"].shape[1]] == [46, 51]
+    for given, tokens in ((short, 3), (short, 3), (long, 3), (short, 4), (long, 3)):
+        graphed.generate(**given, max_new_tokens=tokens)
+    assert len(captures) == 3 * 3
+
+
+def test_a_prefill_leaves_the_callers_tensors_and_overwrites_its_own_state(
+    llava: Any, captures: list[PlayedGraph]
+) -> None:
+    graphed, eager = GraphedLlava(llava, CONFIG, buckets=(46,)), hybridize(llava, CONFIG)
+    given = batch(1)
+    first = graphed.place(given.input_ids, given.pixel_values, given.attention_mask)
+    other = graphed.place(given.input_ids, -given.pixel_values, given.attention_mask)
+    before = first.pixel_values.clone()
+    state = graphed.prefill(first, 2)
+    kept = state.logits.clone()
+    assert graphed.prefill(other, 2) is state
+    assert torch.equal(first.pixel_values, before)
+    assert not torch.allclose(state.logits, kept)
+    torch.testing.assert_close(state.logits, eager.prefill(left_padded(other, 46), 2).logits)
+
+
+def test_a_state_of_another_model_is_refused(llava: Any, captures: list[PlayedGraph]) -> None:
+    graphed, eager = GraphedLlava(llava, CONFIG, buckets=(64,)), HybridLlava(llava, CONFIG)
+    given = batch(1)
+    state = eager.prefill(eager.place(**vars(given)), 2)
+    with pytest.raises(ValueError, match="not one that this model's prefill returned"):
+        graphed.decode(state)
+
+
+def test_a_prompt_too_long_for_every_bucket_is_refused_before_anything_is_captured(
+    llava: Any, captures: list[PlayedGraph]
+) -> None:
+    with pytest.raises(ConfigError, match=r"46 tokens .* largest bucket 40: .* at least 46"):
+        GraphedLlava(llava, CONFIG, buckets=(40,)).generate(**vars(batch(1)), max_new_tokens=2)
+    assert captures == []
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="graph capture needs a CUDA device")

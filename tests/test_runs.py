@@ -47,6 +47,7 @@ def test_a_run_leaves_predictions_scores_and_what_exactly_ran(undisturbed: Path)
     document = json.loads((undisturbed / "run.json").read_text())
     assert document["config"]["keep"] == "18"
     assert document["data"]["weights"].startswith("sha256:")
+    assert document["data"]["processor"].startswith("sha256:")
 
 
 @pytest.mark.slow

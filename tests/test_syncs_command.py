@@ -12,6 +12,7 @@ import bench.syncs.subjects
 from bench.cli import main
 from bench.syncs.subjects import STAND_IN, Subject
 from bench.syncs.subjects import subject as real_subject
+from bench.weights import Weights
 from hybrid import HybridConfig
 from hybrid.model import HybridLlava
 from tests.llavas import VISION_BLOCKS, batch, random_llava
@@ -26,7 +27,9 @@ def syncs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     llava: Any = random_llava()
     llava.generation_config.eos_token_id = None
 
-    def small(name: str, keep: str | None = None, *, device: str = "cpu") -> Subject:
+    def small(
+        name: str, keep: str | None = None, *, device: str = "cpu", weights: Weights
+    ) -> Subject:
         config = None if name == "tiny" else HYBRID
         return Subject(name, llava, config, vars(batch(2)))
 

@@ -15,6 +15,7 @@ from bench.cli import (
     demo,
     gatecheck,
     golden,
+    gpucheck,
     history,
     latency,
     mutants,
@@ -45,6 +46,7 @@ for commands in (
     mutants,
     bisect,
     gatecheck,
+    gpucheck,
 ):
     app.add_typer(commands.app)
 

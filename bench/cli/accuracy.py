@@ -15,10 +15,13 @@ from bench.cli.options import (
     ReuseOption,
     ThresholdsOption,
     VerboseOption,
+    WeightsOption,
     WorkDirOption,
     command_line,
     leave,
 )
+from bench.errors import UserError
+from bench.weights import Weights
 
 app = typer.Typer()
 
@@ -29,9 +32,13 @@ def gate(
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
     work_dir: WorkDirOption = Path("outputs"),
+    weights: WeightsOption = Weights.CHECKPOINT,
     reuse: ReuseOption = False,
     verbose: VerboseOption = False,
     limit: LimitOption = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="All data, not the profile's pinned subsets.")
+    ] = False,
     batch_size: BatchOption = None,
     matcher: MatcherOption = DEFAULT_MATCHER,
     arm: Annotated[str, typer.Option(help="The arm that is judged against dense.")] = "hybrid",
@@ -51,23 +58,38 @@ def gate(
 ) -> None:
     """Gate on accuracy: dense and hybrid on MMBench and COCO, paired sample by sample.
 
-    Example: python -m bench gate --keep 9
+    Examples: python -m bench gate --keep 9
+    python -m bench gate --profile llava-1.5-7b --full
     """
+    if weights is Weights.RANDOM:
+        raise UserError(
+            "random weights answer nothing, so there is no accuracy to judge: leave out --weights,"
+            " or take it to `python -m bench latency`, `cost` or `syncs`"
+        )
     from rich.console import Console
 
     from bench.evaluate import Options, model_name, open_task
     from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
-    from bench.gates.quality import quality_gate
+    from bench.gates.quality import asked_of, quality_gate
     from bench.history.store import history_file
     from bench.models import resolve_keep
+    from bench.needs import prepare, quality_minutes
     from bench.profiles import load_profile
     from bench.report import print_table, print_verdicts, write_report
     from bench.report.kept import kept_pictures
     from bench.sweep.result import saved_sweep
 
     chosen = load_profile(profile, thresholds)
+    if full:
+        chosen = chosen.on_all_data()
     kept = resolve_keep(keep, chosen)
     options = Options(work_dir, reuse, verbose, limit, batch_size, matcher, prompt=prompt)
+    prepare(
+        chosen,
+        [chosen.data.mmbench, chosen.data.coco],
+        minutes=quality_minutes(chosen, limit=limit, batch_size=batch_size),
+        work_dir=work_dir,
+    )
     verdicts = quality_gate(
         chosen,
         arm,
@@ -88,7 +110,9 @@ def gate(
     settings = {"profile": profile, "keep": str(kept), "arm": arm}
     if limit is not None:
         settings["limit"] = str(limit)
-    questions = open_task(chosen.data.mmbench, options)
+    if chosen.data.mmbench_subset or chosen.data.coco_subset:
+        settings["subsets"] = f"{chosen.data.mmbench_subset}, {chosen.data.coco_subset}"
+    questions = open_task(chosen.data.mmbench, asked_of(chosen, options)[0])
     baseline = against or work_dir / model_name(chosen, "dense")
     run = work_dir / model_name(chosen, arm)
     write_report(

@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import command_line, leave
+from bench.cli.options import WeightsOption, command_line, leave
 from bench.errors import UserError
+from bench.weights import Weights
 
 app = typer.Typer()
 
@@ -22,14 +23,19 @@ def cost(
             ".toml file like bench/timing/gpus.toml, and name the wall it stands against."
         ),
     ] = None,
+    weights: WeightsOption = Weights.RANDOM,
 ) -> None:
     """Gate on counted cost: FLOPs, bytes, launches and peak memory of LLaVA-1.5-7B, without a GPU.
+
+    Counted on the model's true shape without any weights, so --weights can only be random.
 
     Example: python -m bench cost --gpu h100
     """
     from bench.gates.cost import cost_gate, print_predictions, rewrite_for_review
     from bench.report import print_verdicts
 
+    if weights is not Weights.RANDOM:
+        raise UserError("costs are counted without weights: leave out --weights")
     if gpu is not None and regen:
         raise UserError("--gpu judges and records nothing: give it without --regen")
     if gpu is not None:

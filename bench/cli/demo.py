@@ -39,6 +39,7 @@ def demo(
 
     from bench.demo import demonstrate
     from bench.models import resolve_keep
+    from bench.needs import prepare
     from bench.profiles import load_profile, profile_of_model
     from bench.report import print_line, print_table
 
@@ -46,6 +47,7 @@ def demo(
     name, arm = profile_of_model(model)
     profile = load_profile(name, thresholds)
     kept = resolve_keep(keep, profile)
+    prepare(profile, [] if image else [profile.data.coco], work_dir=out.parent)
     shown = demonstrate(profile, arm, kept, image=image, question=question)
     console = Console()
     for answered, answer in shown.answers.items():

@@ -9,10 +9,12 @@ from bench.cli.options import (
     KeepOption,
     ProfileOption,
     ThresholdsOption,
+    WeightsOption,
     WorkDirOption,
     command_line,
     leave,
 )
+from bench.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +31,7 @@ def latency(
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
     work_dir: WorkDirOption = Path("outputs"),
+    weights: WeightsOption = Weights.CHECKPOINT,
     budget: Annotated[
         float | None, typer.Option(min=1, help="Seconds a batch size; the profile's if not given.")
     ] = None,
@@ -65,6 +68,9 @@ def latency(
             "that `nox -s accuracy latency -- --reuse` serves both.",
         ),
     ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Changes nothing here, as --reuse: it is the gate's.")
+    ] = False,
 ) -> None:
     """Gate on latency: time dense, off, random and hybrid interleaved in one job.
 
@@ -84,11 +90,16 @@ def latency(
     What could this machine tell apart today?
 
         python -m bench latency --aa
+
+    Does the 7B model keep its bounds here, without a download?
+
+        python -m bench latency --profile llava-1.5-7b --weights random
     """
     from bench.errors import UserError
     from bench.gates.speed import Request, speed_gate
     from bench.history.store import append, history_file, read_entry
     from bench.models import resolve_keep
+    from bench.needs import latency_minutes, prepare
     from bench.profiles import load_profile
     from bench.report import print_timings, print_verdicts, write_report
     from bench.report.benchmarks import benchmark_json
@@ -111,6 +122,14 @@ def latency(
         budget_s=budget,
         smallest_effect=smallest_effect,
         reproduce=command_line(),
+        weights=weights,
+    )
+    prepare(
+        chosen,
+        [chosen.data.mmbench] if weights is Weights.CHECKPOINT else [],
+        weights=weights is Weights.CHECKPOINT,
+        minutes=latency_minutes(len(request.batches), request.budget),
+        work_dir=work_dir,
     )
     if aa:
         _noise_floor(request)
@@ -121,6 +140,8 @@ def latency(
     print()
     print_verdicts(measured.verdicts, title=f"latency: {profile}, keep {kept}")
     settings = {"profile": profile, "keep": str(kept)}
+    if weights is Weights.RANDOM:  # another series of `bench history`
+        settings["weights"] = str(weights)
     write_report(
         work_dir,
         measured.verdicts,

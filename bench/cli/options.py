@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.weights import Weights
+
 if TYPE_CHECKING:
     from bench.verdict import Verdict
 
@@ -28,6 +30,13 @@ ThresholdsOption = Annotated[
     typer.Option(
         help="Merging thresholds: a file by python -m hybrid.calibrate, or 72out. "
         "Comes before the profile."
+    ),
+]
+WeightsOption = Annotated[
+    Weights,
+    typer.Option(
+        help="random: the profile's model at its true shape with random weights, without a "
+        "download; it answers nothing, but costs what the real one does."
     ),
 ]
 WorkDirOption = Annotated[Path, typer.Option(help="Where runs and reports are written.")]

@@ -77,6 +77,7 @@ def run(
         score_only,
     )
     from bench.models import arm_config, load_checkpoint, resolve_keep
+    from bench.needs import prepare
     from bench.profiles import load_profile, profile_of_model
     from bench.ranks import joined
     from bench.report import print_score
@@ -86,6 +87,8 @@ def run(
     profile = load_profile(name, thresholds)
     kept = resolve_keep(keep, profile)
     chosen = None if subset is None else load_subset(subset)
+    if mode is not Mode.EVAL:  # scoring loads no model
+        prepare(profile, [data], work_dir=work_dir)
     with joined() as ranks:
         options = Options(
             work_dir,

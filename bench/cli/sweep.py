@@ -45,6 +45,7 @@ def sweep(
     from rich.console import Console
 
     from bench.evaluate import Options
+    from bench.needs import prepare
     from bench.profiles import load_profile
     from bench.report import print_line, print_table
     from bench.sweep.grid import parse_grid
@@ -55,6 +56,8 @@ def sweep(
     cells = parse_grid(keep, merge)
     chosen = load_profile(profile, thresholds)
     folder = work_dir / "sweep"
+    data = [chosen.data.mmbench, *([chosen.data.coco] if coco else [])]
+    prepare(chosen, data, work_dir=work_dir)
     options = Options(folder, reuse, verbose, limit, batch_size, matcher)
     found = run_sweep(chosen, cells, options, Timed(batch, blocks), captions=coco)
     front = pareto_front(found.points)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import KeepOption, command_line, leave
+from bench.cli.options import KeepOption, WeightsOption, command_line, leave
 from bench.errors import UserError
+from bench.weights import Weights
 
 if TYPE_CHECKING:
     from bench.gates.waits import Watched
@@ -19,6 +20,7 @@ app = typer.Typer()
 def syncs(
     model: Annotated[str, typer.Option(help="The model that is watched.")] = "tiny_hybrid",
     keep: KeepOption = None,
+    weights: WeightsOption = Weights.CHECKPOINT,
     static: Annotated[
         bool, typer.Option("--static", help="Only check the source of `hybrid`, run nothing.")
     ] = False,
@@ -41,9 +43,11 @@ def syncs(
     """Gate on waits of the host for the device: none before the answer is read back.
 
     Two tiers: one on the CPU, which plays the device, anywhere; one that asks CUDA, on a GPU.
-    A profile that needs a GPU is watched on a small untrained model of its architecture.
+    A profile that needs a GPU is watched on a small untrained model of its architecture, and with
+    --weights random its code is run at its true shape, too, on tensors without values.
 
     Example: python -m bench syncs --model tiny_hybrid --compare tiny
+             python -m bench syncs --model llava_v1.5_7b_hybrid --weights random
     """
     if static:
         from bench.gates.waits import static_verdict
@@ -58,7 +62,7 @@ def syncs(
 
     gpu = has_gpu(require_gpu=require_gpu)
     names = [model] if compare is None else [model, compare]
-    subjects = [subject(name, keep) for name in names]
+    subjects = [subject(name, keep, weights=weights) for name in names]
     for note in (of.note for of in subjects if of.note):
         typer.echo(note)
     if trace or compare is not None:

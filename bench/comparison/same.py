@@ -64,7 +64,10 @@ def _demand_equal_rows(before: Side, after: Side) -> None:
 
 def demand_same_model(before: Side, after: Side) -> None:
     """Raises UserError unless both runs are of one checkpoint in one type, answered as long, and
-    are known to be: what a gate demands beyond `demand_comparable`."""
+    are known to be: what a gate demands beyond `demand_comparable`.
+
+    Processors are compared where both runs recorded theirs: runs made before it was recorded don't.
+    """
     documents = [
         {**side.document, "weights": side.document.get("data", {}).get("weights")}
         for side in (before, after)
@@ -73,6 +76,9 @@ def demand_same_model(before: Side, after: Side) -> None:
         one, two = (document.get(name) for document in documents)
         if one != two or one is None:
             raise _differ(before, after, name, one or NOT_RECORDED, two or NOT_RECORDED)
+    processors = [side.document.get("data", {}).get("processor") for side in (before, after)]
+    if None not in processors and processors[0] != processors[1]:
+        raise _differ(before, after, "processor", *processors)
 
 
 def _differ(before: Side, after: Side, what: str, one: object, two: object) -> UserError:

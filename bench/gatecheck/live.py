@@ -44,7 +44,7 @@ def live_verdict(truth: str, batch: int, work: Work | None, reproduce: str) -> J
         {},
         [QUESTION],
         budget_s=case.profile.latency.budget_s,
-        clock=clock_for(case.checkpoint.llava.device),
+        clock=clock_for(case.llava.device),
         threads=case.profile.model.threads,
         reproduce=reproduce,
         among=JOB,

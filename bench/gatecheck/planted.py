@@ -7,16 +7,17 @@ once what one product costs, and from then on the count stands.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from bench.errors import UserError
-from bench.models import Answerer, Checkpoint, arm_config, resolve_keep
+from bench.models import arm_config, resolve_keep
 from bench.profiles import load_profile
-from bench.timing.arms import answer_arm
-from bench.timing.case import Case, latency_checkpoint
+from bench.timing.arms import hybrid_arm
+from bench.timing.case import Case, timed_model
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Arm, measure
 from bench.timing.ratio import paired_ratio
@@ -48,8 +49,8 @@ class Cost:
 class SlowedLlava(HybridLlava):
     """`HybridLlava` with `work` added to its stages; its answers are the same."""
 
-    def __init__(self, checkpoint: Checkpoint, config: HybridConfig, work: Work) -> None:
-        super().__init__(checkpoint.llava, config)
+    def __init__(self, llava: Any, config: HybridConfig, work: Work) -> None:
+        super().__init__(llava, config)
         self.work = work
         self.weight: Tensor = self.language.layers[0].self_attn.q_proj.weight  # [D, D]
 
@@ -75,16 +76,16 @@ class SlowedLlava(HybridLlava):
 def tiny_case(batch: int) -> Case:
     """The tiny profile's first `batch` questions, answered by its hybrid."""
     profile = load_profile("tiny")
-    return Case.of(profile, latency_checkpoint(profile), resolve_keep(None, profile), batch)
+    return Case.of(profile, timed_model(profile), resolve_keep(None, profile), batch)
 
 
 def planted_arm(case: Case, work: Work | None) -> Arm:
-    """The hybrid of the profile with `work` added; None: as it is, in an `Answerer` of its own."""
+    """The hybrid of the profile with `work` added; None: as it is, in an object of its own."""
     config = arm_config("hybrid", case.profile, case.keep)
-    answerer = Answerer(case.checkpoint, config)
-    if work is not None and config is not None:
-        answerer.hybrid = SlowedLlava(case.checkpoint, config, work)
-    return answer_arm(answerer, case.prompts, case.images, case.profile.latency.new_tokens)
+    if work is None or config is None:
+        return case.arm("hybrid")
+    slowed = SlowedLlava(case.llava, config, work)
+    return hybrid_arm(slowed, case.batch, case.profile.latency.new_tokens)
 
 
 def calibrate(batch: int) -> dict[str, Cost]:
@@ -95,7 +96,7 @@ def calibrate(batch: int) -> dict[str, Cost]:
         "few": planted_arm(case, Work(**FEW)),
         "many": planted_arm(case, Work(**MANY)),
     }
-    clock = clock_for(case.checkpoint.llava.device)
+    clock = clock_for(case.llava.device)
     threads = case.profile.model.threads
     taken = measure(arms, blocks=CALIBRATION_BLOCKS[batch], clock=clock, threads=threads)
     costs = {}

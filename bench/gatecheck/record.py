@@ -68,7 +68,7 @@ def record_segment(batch: int, work: Work | None, seconds: float) -> Segment:
     """Times the hybrid against the hybrid with `work` planted, None: as it is, for `seconds`."""
     case = tiny_case(batch)
     arms = {REFERENCE: planted_arm(case, None), PLANTED: planted_arm(case, work)}
-    clock, threads = clock_for(case.checkpoint.llava.device), case.profile.model.threads
+    clock, threads = clock_for(case.llava.device), case.profile.model.threads
     taken: list[Taken] = []
     ends: list[float] = []
     with closing(interleaved_blocks(arms, clock=clock, threads=threads)) as source:

@@ -13,6 +13,7 @@ from bench.gates.captions import caption_gate
 from bench.models import Checkpoint, load_checkpoint
 from bench.profiles import Profile
 from bench.references import load_reference
+from bench.subsets import load_subset
 from bench.tasks import DEFAULT_PROMPT, Task, comparable
 from bench.verdict import Verdict
 from hybrid import Keep
@@ -37,7 +38,7 @@ def quality_gate(
     Raises UserError for anything that keeps one of the four runs from being finished, and for a
     baseline of other data, prompts, matcher, samples or weights.
     """
-    asked = (options, replace(options, prompt=caption_prompt))
+    asked = asked_of(profile, options, caption_prompt)
     names = (profile.data.mmbench, profile.data.coco)
     tasks = [open_task(data, each) for data, each in zip(names, asked, strict=True)]
     baselines = [None if against is None else _baseline(against, task) for task in tasks]
@@ -47,7 +48,8 @@ def quality_gate(
         for task, each, baseline in zip(tasks, asked, baselines, strict=True)
     )
     floor = profile.mmbench.floor
-    if options.limit is not None and profile.mmbench.reference is not None:
+    fewer = options.limit is not None or profile.data.mmbench_subset is not None
+    if fewer and profile.mmbench.reference is not None:
         floor = floor_on(load_reference(profile.mmbench.reference), mmbench.hits)
     return [
         *accuracy_gate(
@@ -71,6 +73,24 @@ def quality_gate(
             gate=tasks[1].name,
         ),
     ]
+
+
+def asked_of(
+    profile: Profile, options: Options, caption_prompt: str = DEFAULT_PROMPT
+) -> tuple[Options, Options]:
+    """What MMBench and COCO are asked: the profile's subsets.
+
+    Raises UserError for a subset that is none.
+    """
+    data = profile.data
+    questions, images = (
+        None if name is None else load_subset(name)
+        for name in (data.mmbench_subset, data.coco_subset)
+    )
+    return (
+        replace(options, subset=questions),
+        replace(options, subset=images, prompt=caption_prompt),
+    )
 
 
 def _sides(

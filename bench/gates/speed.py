@@ -15,7 +15,7 @@ from bench.gates.latency import measure_until_decided
 from bench.profiles import Profile
 from bench.report import Timing, timings
 from bench.timing.arms import ceiling_of
-from bench.timing.case import Case, latency_checkpoint
+from bench.timing.case import Case, timed_model
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Arm
 from bench.timing.memory import peak_bytes
@@ -23,6 +23,7 @@ from bench.timing.remote import Job, Pool, pools
 from bench.timing.revision import checked_out, this_checkout
 from bench.timing.samples import Samples
 from bench.verdict import Verdict
+from bench.weights import Weights
 from hybrid import Keep
 
 ARMS = ("dense", "off", "random", "hybrid")
@@ -39,6 +40,7 @@ class Request:
         budget_s: for each batch size; the profile's if None.
         smallest_effect: that matters between two revisions; the profile's if None.
         reproduce: the command that measures it again.
+        weights: random ones are timed on random prompts of 64 words and an image.
     """
 
     profile: Profile
@@ -49,6 +51,7 @@ class Request:
     budget_s: float | None
     smallest_effect: float | None
     reproduce: str
+    weights: Weights = Weights.CHECKPOINT
 
     @property
     def device(self) -> torch.device:
@@ -76,6 +79,7 @@ class Request:
             keep=_as_text(self.keep),
             arm=HYBRID,
             batches=self.batches,
+            weights=self.weights,
         )
 
 
@@ -109,7 +113,7 @@ def speed_gate(request: Request, against: str | None = None) -> Measured:
 def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
     """elsewhere: arms that run in processes of their own."""
     profile, gate = request.profile, request.profile.latency
-    checkpoint = latency_checkpoint(profile)
+    model = timed_model(profile, request.weights)
     clock = clock_for(request.device)
     ceiling = ceiling_of(request.device, profile.model.threads)
     comparisons = (
@@ -123,10 +127,10 @@ def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
     timed: list[Timing] = []
     taken: dict[str, Samples] = {}
     for batch, bounds in gate.bounds.items():
-        case = Case.of(profile, checkpoint, request.keep, batch)
+        case = Case.of(profile, model, request.keep, batch)
         here = [arm for arm in dict.fromkeys([*ARMS, *bounds]) if arm not in elsewhere]
         arms: dict[str, Arm] = {name: case.arm(name) for name in here}
-        peaks = {name: peak_bytes(arm, clock, checkpoint.llava) for name, arm in arms.items()}
+        peaks = {name: peak_bytes(arm, clock, model.llava) for name, arm in arms.items()}
         arms |= {name: pool.arm(batch) for name, pool in elsewhere.items()}
         peaks |= {name: pool.peak_bytes(batch) for name, pool in elsewhere.items()}
         floors = {name: case.floors(name, ceiling) for name in (*here, HYBRID) if ceiling}

@@ -66,7 +66,7 @@ def waits_gate(of: Subject, watched: Watched, *, reproduce: str) -> list[Verdict
     return [
         static_verdict(reproduce=reproduce),
         *syncs_gate({"hybrid generate": watched.report}, load_ledger(), reproduce=reproduce),
-        meta_verdict(of, reproduce=reproduce),
+        meta_verdict(of.shape or of, reproduce=reproduce),
     ]
 
 

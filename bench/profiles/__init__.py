@@ -49,6 +49,8 @@ class Data:
     Attributes:
         pad_to_square: whether images are padded to squares with the processor's mean colour, as
             LLaVA and VLMEvalKit do; transformers' processor alone cuts their long side.
+        mmbench_subset, coco_subset: of `bench.subsets`, or files: what the accuracy gate asks of
+            them; all if None.
     """
 
     mmbench: str
@@ -57,6 +59,8 @@ class Data:
     max_new_tokens_mmbench: int
     max_new_tokens_coco: int
     pad_to_square: bool
+    mmbench_subset: str | None = None
+    coco_subset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,10 @@ class Profile:
     mmbench: QuestionGate
     coco: QualityGate
     latency: LatencyGate
+
+    def on_all_data(self) -> "Profile":
+        """The same without subsets."""
+        return replace(self, data=replace(self.data, mmbench_subset=None, coco_subset=None))
 
 
 def names() -> list[str]:

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from bench.models import Answerer, arm_config, load_checkpoint, resolve_keep
+from bench.models import DTYPES, Answerer, arm_config, load_checkpoint, resolve_keep
 from bench.profiles import Profile, load_profile, profile_of_model
+from bench.random_weights import random_llava, random_prompts, true_config
 from bench.tasks import load_task
 from bench.untrained import Shape, batch_of, untrained_llava
+from bench.weights import Weights
 from hybrid import HybridConfig, Keep
 
 SAMPLES = 2
@@ -28,6 +31,8 @@ class Subject:
         config: what is reduced; None is transformers' own `generate`.
         batch: input_ids [B, S], attention_mask [B, S], pixel_values [B, 3, H, W], on the host.
         note: what stands in for the checkpoint, or nothing.
+        shape: the same model at its true shape on `meta`, where nothing but its code is looked at;
+            None if `llava` is it.
     """
 
     name: str
@@ -35,13 +40,21 @@ class Subject:
     config: HybridConfig | None
     batch: Mapping[str, Tensor]
     note: str = ""
+    shape: "Subject | None" = None
 
 
-def subject(name: str, keep: str | None = None, *, device: str = "cpu") -> Subject:
+def subject(
+    name: str,
+    keep: str | None = None,
+    *,
+    device: str = "cpu",
+    weights: Weights = Weights.CHECKPOINT,
+) -> Subject:
     """A model by name with the first questions of its profile, on `device`.
 
     A profile that needs a GPU is stood in for by a small untrained model of the same architecture,
-    so that no weights are needed.
+    so that no weights are needed; with random weights, any profile is, and its own model is looked
+    at on `meta` beside that.
 
     Raises:
         UserError: for a name or an arm that is not known.
@@ -50,6 +63,9 @@ def subject(name: str, keep: str | None = None, *, device: str = "cpu") -> Subje
     profile_name, arm = profile_of_model(name)
     profile = load_profile(profile_name)
     kept = resolve_keep(keep, profile)
+    if weights is Weights.RANDOM:
+        stand_in = _stand_in(name, arm, profile, kept, device)
+        return replace(stand_in, shape=_on_meta(name, arm, profile, kept))
     if profile.model.device != "cpu":
         return _stand_in(name, arm, profile, kept, device)
     checkpoint = load_checkpoint(replace(profile, model=replace(profile.model, device=device)))
@@ -58,6 +74,14 @@ def subject(name: str, keep: str | None = None, *, device: str = "cpu") -> Subje
     batch = answerer.encode([s.prompt for s in samples], [s.image() for s in samples])
     config = None if answerer.hybrid is None else answerer.hybrid.config
     return Subject(name, checkpoint.llava, config, batch)
+
+
+def _on_meta(name: str, arm: str, profile: Profile, keep: Keep) -> Subject:
+    llava = random_llava(
+        true_config(profile), dtype=DTYPES[profile.model.dtype], device=torch.device("meta")
+    )
+    batch = random_prompts(llava.config, SAMPLES)
+    return Subject(name, llava, arm_config(arm, profile, keep), batch)
 
 
 def _stand_in(name: str, arm: str, profile: Profile, keep: Keep, device: str) -> Subject:

@@ -6,9 +6,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from openpyxl import Workbook, load_workbook
-from openpyxl.cell import WriteOnlyCell
-
 from bench.errors import UserError
 from bench.tasks.atomic import write_atomically
 from bench.tasks.table import Table, build_table
@@ -28,6 +25,9 @@ def read_xlsx(path: Path) -> Table:
     Raises:
         UserError: the file can't be read or is no sound table.
     """
+    # Here, not above: what reads and writes no workbook runs where openpyxl is not installed.
+    from openpyxl import load_workbook
+
     try:
         content = path.read_bytes()
     except OSError as err:
@@ -70,6 +70,9 @@ def write_xlsx(path: Path, table: Table, predictions: Mapping[int, str]) -> None
     Raises:
         UserError: a text is longer than a cell can hold, or the file can't be written.
     """
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
     columns = [*table.columns, "prediction"]
     lines: dict[int, list[str]] = {}
     for index, row in table.rows.items():

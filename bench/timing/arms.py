@@ -40,18 +40,19 @@ def ceiling_of(device: torch.device, threads: int) -> Ceiling | None:
 
 
 def floors_of(
-    answerer: Answerer,
-    prompts: Sequence[str],
-    images: Sequence[Image],
+    llava: Any,
+    hybrid: HybridLlava | None,
+    batch: Mapping[str, Tensor],
     new_tokens: int,
     ceiling: Ceiling,
 ) -> dict[str, Floor]:
-    """The least time each stage of `answer_arm` could take, from the tokens that it works on."""
-    config = answerer.llava.config
-    shape = LlavaShape.from_config(config, element_bytes=answerer.llava.dtype.itemsize)
-    length = answerer.encode(prompts, images)["input_ids"].shape[1]
+    """The least time each stage of an arm could take, from the tokens that it works on.
+
+    hybrid: what `llava` is reduced by; None for transformers' own model.
+    """
+    shape = LlavaShape.from_config(llava.config, element_bytes=llava.dtype.itemsize)
+    samples, length = batch["input_ids"].shape
     blocks, layers = shape.vision_layers, [length] * shape.text_layers
-    hybrid = answerer.hybrid
     if hybrid is not None:
         blocks = len(hybrid.vision.blocks)
         text = length - shape.image_tokens
@@ -63,7 +64,7 @@ def floors_of(
         ceiling,
         tower=[shape.image_tokens + 1] * blocks,
         layers=layers,
-        batch=len(prompts),
+        batch=samples,
         new_tokens=new_tokens,
     )
 

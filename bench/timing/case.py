@@ -1,50 +1,108 @@
 """One batch size of the latency gate: the prompts that all arms answer, and how an arm is built."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from PIL.Image import Image
+import torch
+from torch import Tensor
 
-from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
+from bench.models import DTYPES, Answerer, Checkpoint, arm_config, demand_device, load_checkpoint
 from bench.profiles import Profile
+from bench.random_weights import check_room, random_llava, random_prompts, true_config
 from bench.tasks import load_task
-from bench.timing.arms import answer_arm, floors_of
+from bench.timing.arms import dense_arm, floors_of, hybrid_arm
 from bench.timing.interleave import Arm
 from bench.timing.roofline import Ceiling, Floor
-from hybrid import Keep
+from bench.weights import Weights
+from hybrid import HybridConfig, HybridLlava, Keep
 
 
 @dataclass(frozen=True)
 class Case:
-    """The profile's first `batch` questions, answered with a fixed number of tokens."""
+    """Some prompts, answered with a fixed number of tokens.
+
+    Attributes:
+        llava: transformers' model; no answer ends early.
+        batch: input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host.
+    """
 
     profile: Profile
-    checkpoint: Checkpoint
+    llava: Any
     keep: Keep
-    prompts: list[str]
-    images: list[Image]
+    batch: Mapping[str, Tensor]
 
     @classmethod
-    def of(cls, profile: Profile, checkpoint: Checkpoint, keep: Keep, batch: int) -> "Case":
+    def of(cls, profile: Profile, model: "TimedModel", keep: Keep, batch: int) -> "Case":
+        """The profile's first `batch` questions; random prompts for random weights."""
+        if model.checkpoint is None:
+            return cls(profile, model.llava, keep, random_prompts(model.llava.config, batch))
         samples = load_task(profile.data.mmbench).samples[:batch]
         prompts, images = [s.prompt for s in samples], [s.image() for s in samples]
-        return cls(profile, checkpoint, keep, prompts, images)
+        encoded = Answerer(model.checkpoint, None).encode(prompts, images)
+        return cls(profile, model.llava, keep, encoded)
 
     def arm(self, name: str) -> Arm:
         """By a name of `bench.models.ARMS`."""
-        new_tokens = self.profile.latency.new_tokens
-        return answer_arm(self._answerer(name), self.prompts, self.images, new_tokens)
+        hybrid, new_tokens = self._hybrid(name), self.profile.latency.new_tokens
+        if hybrid is None:
+            return dense_arm(self.llava, self.batch, new_tokens)
+        return hybrid_arm(hybrid, self.batch, new_tokens)
 
     def floors(self, name: str, ceiling: Ceiling) -> dict[str, Floor]:
         """Stage -> the least time it could take."""
         new_tokens = self.profile.latency.new_tokens
-        return floors_of(self._answerer(name), self.prompts, self.images, new_tokens, ceiling)
+        return floors_of(self.llava, self._hybrid(name), self.batch, new_tokens, ceiling)
 
-    def _answerer(self, name: str) -> Answerer:
-        return Answerer(self.checkpoint, arm_config(name, self.profile, self.keep))
+    def _hybrid(self, name: str) -> HybridLlava | None:
+        config = arm_config(name, self.profile, self.keep)
+        if config is None:
+            return None
+        return hybrid_on(self.llava.device, self.llava, config, self.batch["input_ids"].shape[1])
 
 
-def latency_checkpoint(profile: Profile) -> Checkpoint:
-    """The profile's model, such that no answer ends early: every arm does the same steps."""
+def hybrid_on(device: torch.device, llava: Any, config: HybridConfig, length: int) -> HybridLlava:
+    """As it is meant to run on `device`: on CUDA it replays graphs, for prompts of `length`."""
+    if device.type != "cuda":
+        return HybridLlava(llava, config)
+    from hybrid.graphs import GraphedLlava
+
+    return GraphedLlava(llava, config, buckets=(length,))
+
+
+@dataclass(frozen=True)
+class TimedModel:
+    """A model such that no answer ends early: every arm does the same steps.
+
+    checkpoint: None for random weights.
+    """
+
+    llava: Any
+    checkpoint: Checkpoint | None
+
+
+def timed_model(profile: Profile, weights: Weights = Weights.CHECKPOINT) -> TimedModel:
+    """The profile's model, loaded or with random weights at its true shape.
+
+    Raises:
+        UserError: as `load_checkpoint` does, or memory does not suffice for random weights.
+    """
+    if weights is Weights.RANDOM:
+        return TimedModel(random_model(profile), None)
     checkpoint = load_checkpoint(profile)
     checkpoint.llava.generation_config.eos_token_id = None
-    return checkpoint
+    return TimedModel(checkpoint.llava, checkpoint)
+
+
+def random_model(profile: Profile) -> Any:
+    """The profile's model with random weights, on its device and in its type.
+
+    Raises:
+        UserError: the device is missing, or its memory does not suffice.
+    """
+    demand_device(profile)
+    config, dtype = true_config(profile), DTYPES[profile.model.dtype]
+    device = torch.device(profile.model.device)
+    check_room(config, dtype=dtype, device=device)
+    torch.set_num_threads(profile.model.threads)
+    return random_llava(config, dtype=dtype, device=device)

@@ -32,13 +32,15 @@ _LAST_CALL_S = 10  # for a worker that is told to end while it still works
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What a worker builds. thresholds, keep: as on the command line. arm: of `bench.models`."""
+    """What a worker builds. thresholds, keep, weights: as on the command line. arm: of
+    `bench.models`."""
 
     profile: str
     thresholds: str | None
     keep: str
     arm: str
     batches: Sequence[int]
+    weights: str = "checkpoint"
 
 
 class Worker:

@@ -47,7 +47,7 @@ def main() -> None:
 class _Worker:
     """The arm at each batch size, on `threads` threads.
 
-    profile, thresholds, keep: as on the command line.
+    profile, thresholds, keep, weights: as on the command line.
     """
 
     def __init__(
@@ -58,27 +58,29 @@ class _Worker:
         keep: str,
         arm: str,
         batches: Sequence[int],
+        weights: str = "checkpoint",
     ) -> None:
         import torch
 
         import hybrid
         from bench.profiles import load_profile
-        from bench.timing.case import Case, latency_checkpoint
+        from bench.timing.case import Case, timed_model
         from bench.timing.clock import clock_for
         from bench.timing.interleave import timed_call
+        from bench.weights import Weights
         from hybrid import Keep
 
         self.hybrid = str(Path(hybrid.__file__).resolve().parent)
         chosen = load_profile(profile, thresholds)
         self._device = torch.device(chosen.model.device)
         self._clock = clock_for(self._device)
-        checkpoint = latency_checkpoint(chosen)
+        model = timed_model(chosen, Weights(weights))
         kept = Keep.parse(keep)
-        self._arms = {batch: Case.of(chosen, checkpoint, kept, batch).arm(arm) for batch in batches}
+        self._arms = {batch: Case.of(chosen, model, kept, batch).arm(arm) for batch in batches}
         for arm_at_batch in self._arms.values():
             for _ in range(_WARM_UP):
                 timed_call(arm_at_batch, self._clock, None)
-        self._checkpoint = checkpoint
+        self._llava = model.llava
         self._cores: Sequence[int] | None = None
         gc.collect()
         gc.freeze()
@@ -91,7 +93,7 @@ class _Worker:
         from bench.timing.pinning import pin
 
         if do == "peak":
-            return {"peak": peak_bytes(self._arms[batch], self._clock, self._checkpoint.llava)}
+            return {"peak": peak_bytes(self._arms[batch], self._clock, self._llava)}
         if cores is not None and cores != self._cores:
             pin(cores)
             self._cores = cores
