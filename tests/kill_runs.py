@@ -17,10 +17,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.evaluate import Options, evaluate, open_task
 from bench.models import load_checkpoint, resolve_keep
-from bench.predictions import FILE, read_predictions
 from bench.profiles import load_profile
+from bench.runs.evaluate import Options, evaluate, open_task
+from bench.runs.predictions import FILE, read_predictions
 
 QUESTIONS, BATCH = 12, 3
 

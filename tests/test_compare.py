@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from bench.cli import main
-from bench.compare import Comparison, compare, print_comparison
+from bench.comparison.compare import Comparison, compare, print_comparison
 from bench.comparison.page import write_page
 from bench.comparison.same import demand_same_model
 from bench.comparison.side import load_side
 from bench.errors import UserError
 from bench.gates.paired import Pairs, difference_interval
-from bench.margins import FILE as MARGINS
-from bench.margins import Tops, line
 from bench.references.record import add_run
+from bench.runs.margins import FILE as MARGINS
+from bench.runs.margins import Tops, line
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
 from tests.task_files import RECORDED, needs_recorded
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.compare import Comparison, compare
+from bench.comparison.compare import Comparison, compare
 from bench.comparison.page import write_page
 from bench.comparison.pictures import Kept, draw
 from bench.comparison.side import load_side
 from bench.errors import UserError
-from bench.evaluate import Options, evaluate, open_task
 from bench.models import load_checkpoint
 from bench.profiles import load_profile
+from bench.runs.evaluate import Options, evaluate, open_task
 from hybrid import Keep
 from tests.compare_runs import captions_xlsx, questions_xlsx
 

@@ -13,10 +13,10 @@ import pytest
 
 from bench.cli import main
 from bench.gates import quality
-from bench.margins import FILE as MARGINS
 from bench.models import Checkpoint, load_checkpoint
-from bench.predictions import FILE, SEAL
 from bench.profiles import FOLDER, load_profile
+from bench.runs.margins import FILE as MARGINS
+from bench.runs.predictions import FILE, SEAL
 from bench.tasks.load import FIXTURE_DATA
 
 LIMIT = 4

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.gates.ties import EPSILON, SPACINGS, Flips, count_flips, flip_is_near_tie, is_near_tie
-from bench.margins import Tops
+from bench.runs.margins import Tops
 
 HALF = EPSILON["float16"]
 BAND = SPACINGS * HALF * 20.0  # for logits of 20: 0.156

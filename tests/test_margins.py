@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from bench.errors import UserError
-from bench.evaluate import Options, infer_only, open_task
 from bench.gates.ties import EPSILON, SPACINGS
-from bench.margins import FILE, TOKENS, Tops, line, merge, read_margins
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
-from bench.predictions import FILE as PREDICTIONS
 from bench.profiles import load_profile
-from bench.recording import RecordingAnswerer
+from bench.runs.evaluate import Options, infer_only, open_task
+from bench.runs.margins import FILE, TOKENS, Tops, line, merge, read_margins
+from bench.runs.predictions import FILE as PREDICTIONS
+from bench.runs.recording import RecordingAnswerer
 from bench.tasks import Sample, load_task
 
 PROFILE = load_profile("tiny")

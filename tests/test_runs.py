@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.predictions import read_predictions
+from bench.runs.predictions import read_predictions
 
 RUN = ("run", "--data", "tiny-mmbench", "--model", "tiny_hybrid", "--limit", "12")
 KNOWN = frozenset(range(10))

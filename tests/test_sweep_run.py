@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.evaluate import Options
 from bench.profiles import load_profile
+from bench.runs.evaluate import Options
 from bench.sweep.grid import parse_grid
 from bench.sweep.result import Sweep
 from bench.sweep.run import Timed, run_sweep

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.evaluate import Options
 from bench.gates import quality
 from bench.profiles import load_profile
+from bench.runs.evaluate import Options
 from bench.tasks import Score, comparable, load_task, read_predictions
 from bench.tasks.coco import CocoCaptions
 from bench.tasks.java import java_version

@@ -68,7 +68,6 @@ def gate(
         )
     from rich.console import Console
 
-    from bench.evaluate import Options, model_name, open_task
     from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
     from bench.gates.quality import asked_of, quality_gate
     from bench.history.store import history_file
@@ -77,6 +76,7 @@ def gate(
     from bench.profiles import load_profile
     from bench.report import print_table, print_verdicts, write_report
     from bench.report.kept import kept_pictures
+    from bench.runs.evaluate import Options, model_name, open_task
     from bench.sweep.result import saved_sweep
 
     chosen = load_profile(profile, thresholds)

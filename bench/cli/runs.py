@@ -68,7 +68,11 @@ def run(
 
     Example: python -m bench run --data tiny-mmbench --model tiny_hybrid --keep 36
     """
-    from bench.evaluate import (
+    from bench.models import arm_config, load_checkpoint, resolve_keep
+    from bench.needs import prepare
+    from bench.profiles import load_profile, profile_of_model
+    from bench.report import print_score
+    from bench.runs.evaluate import (
         Options,
         describe,
         evaluate,
@@ -76,11 +80,7 @@ def run(
         open_task,
         score_only,
     )
-    from bench.models import arm_config, load_checkpoint, resolve_keep
-    from bench.needs import prepare
-    from bench.profiles import load_profile, profile_of_model
-    from bench.ranks import joined
-    from bench.report import print_score
+    from bench.runs.ranks import joined
     from bench.subsets import load_subset
 
     name, arm = profile_of_model(model)
@@ -128,7 +128,7 @@ def status(
 
     Example: python -m bench status outputs
     """
-    from bench.status import find_runs
+    from bench.runs.status import find_runs
 
     for found in find_runs(folder):
         print(found.text())
@@ -194,8 +194,8 @@ def compare(
 
     Example: python -m bench compare outputs/tiny/tiny-mmbench outputs/tiny_hybrid/tiny-mmbench
     """
-    from bench.compare import compare as compare_sides
-    from bench.compare import print_comparison
+    from bench.comparison.compare import compare as compare_sides
+    from bench.comparison.compare import print_comparison
     from bench.comparison.page import write_page
     from bench.comparison.side import load_side
 

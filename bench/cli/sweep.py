@@ -44,10 +44,10 @@ def sweep(
     """
     from rich.console import Console
 
-    from bench.evaluate import Options
     from bench.needs import prepare
     from bench.profiles import load_profile
     from bench.report import print_line, print_table
+    from bench.runs.evaluate import Options
     from bench.sweep.grid import parse_grid
     from bench.sweep.page import write_sweep
     from bench.sweep.result import COLUMNS, pareto_front, point_cells

@@ -1,1 +1,1 @@
-"""What `python -m bench compare` reads and shows; `bench.compare` is what it counts."""
+"""What `python -m bench compare` reads and shows; `bench.comparison.compare` is what it counts."""

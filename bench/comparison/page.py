@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.compare import COLUMNS, Comparison, row_cells
+from bench.comparison.compare import COLUMNS, Comparison, row_cells
 from bench.comparison.side import Side
 from bench.errors import UserError
 from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells

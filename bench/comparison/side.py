@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench import margins
 from bench.errors import UserError
-from bench.margins import Tops
-from bench.predictions import FILE, demand_sealed, read_predictions
 from bench.references.store import answers_sha256, read_reference, reference_names
+from bench.runs import margins
+from bench.runs.margins import Tops
+from bench.runs.predictions import FILE, demand_sealed, read_predictions
 from bench.tasks import DEFAULT_MATCHER
 from bench.tasks.coco import CocoCaptions, parse_references
 from bench.tasks.load import KNOWN, kind_of

@@ -7,12 +7,12 @@ from bench.comparison.flips import near_ties
 from bench.comparison.same import demand_comparable, demand_same_model
 from bench.comparison.side import Side, load_side
 from bench.errors import UserError
-from bench.evaluate import Options, evaluate, open_task
 from bench.gates.accuracy import accuracy_gate, floor_on
 from bench.gates.captions import caption_gate
 from bench.models import Checkpoint, load_checkpoint
 from bench.profiles import Profile
 from bench.references import load_reference
+from bench.runs.evaluate import Options, evaluate, open_task
 from bench.subsets import load_subset
 from bench.tasks import DEFAULT_PROMPT, Task, comparable
 from bench.verdict import Verdict

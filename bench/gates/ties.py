@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.margins import Tops
+from bench.runs.margins import Tops
 
 EPSILON = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # spacing at 1
 # What rounding moves the difference of an answer's two largest logits by, in spacings at the

@@ -10,7 +10,6 @@ from pathlib import Path
 import hybrid
 from bench.cost import cost_of, recorded
 from bench.errors import UserError
-from bench.evaluate import Options, evaluate, open_task
 from bench.gates.accuracy import accuracy_gate
 from bench.gates.captions import caption_gate
 from bench.gates.waits import OFF_THE_PATH
@@ -19,6 +18,7 @@ from bench.mutants.families import Family
 from bench.mutants.planting import Change
 from bench.mutants.tests import Red, Selection, Tests
 from bench.profiles import load_profile
+from bench.runs.evaluate import Options, evaluate, open_task
 from bench.syncs.lint import lint_source
 from bench.tasks import Score
 from bench.verdict import Outcome

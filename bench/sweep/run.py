@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.errors import UserError
-from bench.evaluate import Options, evaluate, open_task
 from bench.gates.matching import matched_ids
 from bench.gates.paired import Pairs, difference_interval, wilson_interval
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.profiles import Profile
 from bench.report.origin import git
+from bench.runs.evaluate import Options, evaluate, open_task
 from bench.sweep.grid import Cell
 from bench.sweep.result import FILE, Point, Sweep
 from bench.tasks import Score, load_task

@@ -3,7 +3,7 @@
 from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="bench.runs:saved_predictions",
+    target="bench.runs.loop:saved_predictions",
     old="    if len(predictions) < len(task.indices):\n",
     new="    if not predictions:\n",
     source=MADE,

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.predictions import FILE, RANK_FILES
+from bench.runs.predictions import FILE, RANK_FILES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from bench.margins import TOKENS, Tops
 from bench.models import Answerer, Checkpoint
+from bench.runs.margins import TOKENS, Tops
 from hybrid import HybridConfig, HybridLlava
 from hybrid.state import State
 

@@ -8,9 +8,9 @@ from typing import Any
 from bench.errors import UserError
 from bench.models import Checkpoint, arm_config
 from bench.profiles import Profile
-from bench.ranks import ALONE, Ranks, world_size
-from bench.recording import RecordingAnswerer
-from bench.runs import RunSpec, infer, saved_predictions, write_score
+from bench.runs.loop import RunSpec, infer, saved_predictions, write_score
+from bench.runs.ranks import ALONE, Ranks, world_size
+from bench.runs.recording import RecordingAnswerer
 from bench.tasks import DEFAULT_MATCHER, DEFAULT_PROMPT, DEFAULT_TOKENISER, Score, Task, load_task
 from hybrid import HybridConfig, Keep
 

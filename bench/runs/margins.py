@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.predictions import whole_lines
+from bench.runs.predictions import whole_lines
 from bench.tasks.atomic import write_atomically
 
 FILE = "margins.jsonl"

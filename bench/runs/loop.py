@@ -1,7 +1,7 @@
 """One evaluation run: infer what is missing, flush each answer, resume after any interruption.
 
 A run is a folder: `run.json` (what exactly ran), `predictions.jsonl` (one line a sample, see
-`bench.predictions`), `margins.jsonl` (how near those answers were, see `bench.margins`),
+`bench.runs.predictions`), `margins.jsonl` (how near those answers were, see `bench.runs.margins`),
 `scores.json`, and VLMEvalKit's own files beside them.
 """
 
@@ -37,12 +37,12 @@ from rich.progress import (
 from rich.text import Text
 
 import hybrid
-from bench import margins
 from bench.errors import UserError
 from bench.models import Answerer
-from bench.predictions import FILE, appending, demand_sealed, line, merge, read_all, seal
-from bench.ranks import ALONE, Ranks
-from bench.recording import RecordingAnswerer
+from bench.runs import margins
+from bench.runs.predictions import FILE, appending, demand_sealed, line, merge, read_all, seal
+from bench.runs.ranks import ALONE, Ranks
+from bench.runs.recording import RecordingAnswerer
 from bench.tasks import Sample, Score, Task
 from bench.tasks.atomic import write_atomically
 
