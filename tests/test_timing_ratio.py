@@ -71,6 +71,19 @@ def test_too_few_blocks_bound_nothing() -> None:
     assert (ratio.low, ratio.value, ratio.high) == (0.0, 2.0, math.inf)
 
 
+def test_blocks_that_agree_bound_the_ratio_though_they_drift() -> None:
+    """25 blocks around 0.63, neighbours alike: nobody doubts that this is below 0.8."""
+    logs = np.log(0.63) + 0.01 * np.sin(np.arange(25) / 2)
+    low, high = signed_rank_interval(walsh_averages(logs), 25, 0.9995, 1.6)
+    assert (low, high) == (logs.min(), logs.max())
+    assert signed_rank_interval(walsh_averages(logs), 25, 0.9995, 2.5) == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("blocks", [9, 13, 16, 20, 25])
+def test_few_blocks_miss_the_truth_no_more_often_than_stated(blocks: int) -> None:
+    assert missed(heavy, blocks=blocks, confidence=0.99, repeats=2000) < 0.015
+
+
 def plain(generator: np.random.Generator, n: int) -> Floats:
     return generator.standard_normal(n)
 

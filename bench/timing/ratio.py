@@ -87,13 +87,17 @@ def signed_rank_interval(
 
     How many of the averages lie below the true centre is the signed-rank statistic: of mean
     n (n + 1) / 4 and variance n (n + 1) (2 n + 1) / 24 for independent values, `inflation` times
-    that for others. It is taken as normal, which this far out errs on the wide side.
+    that for others. It is taken as normal, which this far out errs on the wide side: so wide that
+    it may leave no average at all. Then the smallest and the largest value are the interval, if
+    n / inflation independent ones would fall on one side of the centre less than half as often as
+    is allowed, by the toss of a coin for each. Half, since the inflation is itself estimated.
     """
     deviation = math.sqrt(inflation * n * (n + 1) * (2 * n + 1) / 24)
     z = float(norm.isf((1 - confidence) / 2))
     rank = math.floor(len(means) / 2 + 0.5 - z * deviation)
-    if rank < 1:
+    if rank < 1 and 0.5 ** (n / inflation - 2) > 1 - confidence:
         return -math.inf, math.inf
+    rank = max(rank, 1)
     ordered = np.partition(means, (rank - 1, len(means) - rank))
     return float(ordered[rank - 1]), float(ordered[len(means) - rank])
 
