@@ -25,6 +25,8 @@ from bench.cli import (
 )
 from bench.errors import UserError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
@@ -52,9 +54,16 @@ for commands in (
 
 
 def main() -> None:
-    """Entry point: what the user can mend becomes one line on stderr and exit code 2."""
+    """Entry point: what the user can mend becomes one line on stderr and exit code 2.
+
+    Ctrl-C is one line, too, and exit code 130.
+    """
     try:
         app()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print(f"interrupted: {_how_to_go_on(ended)}", file=sys.stderr)
+        raise
     except UserError as error:
         _fail(error)
     except ValueError as error:
@@ -64,6 +73,14 @@ def main() -> None:
         if not isinstance(error, ConfigError):
             raise
         _fail(error)
+
+
+def _how_to_go_on(ended: SystemExit) -> str:
+    """What whoever was interrupted said of it; typer puts two exceptions around that."""
+    error: BaseException | None = ended
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return str(error) if error and str(error) else "nothing was judged, run it again"
 
 
 def _fail(error: Exception) -> NoReturn:

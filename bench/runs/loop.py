@@ -12,7 +12,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -171,12 +170,11 @@ def write_score(folder: Path, task: Task, model: str, predictions: Mapping[int, 
 
 @contextlib.contextmanager
 def _resumable(folder: Path) -> Iterator[None]:
-    """Says how to go on if the user or the disk ends the run here."""
+    """Says how to go on if the user or the disk ends the run here: `bench.cli.main` prints it."""
     try:
         yield
     except KeyboardInterrupt:
-        print(f"interrupted: {folder} keeps its answers, continue with --reuse", file=sys.stderr)
-        raise
+        raise KeyboardInterrupt(f"{folder} keeps its answers, continue with --reuse") from None
     except OSError as error:
         raise UserError(
             f"cannot write {error.filename or folder}: {error.strerror}; "
