@@ -1,5 +1,7 @@
 """Costs are counted exactly, and one copy or launch more in a layer is noticed."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,9 @@ from hybrid import HybridLlava
 
 HALF: dict[str, Any] = {"dtype": torch.half, "device": "meta"}
 SHAPE = LlavaShape.from_config(config_7b(), element_bytes=2)
+
+OTHER = recorded.other_packages()
+against_the_record = pytest.mark.skipif(OTHER is not None, reason=str(OTHER))
 
 Counted = dict[tuple[str, int], dict[str, Cost]]
 
@@ -94,6 +99,7 @@ def test_causal_attention_costs_the_half_that_it_sees() -> None:
     assert cost.flops == 4 * 2 * (50 * 51 // 2) * 4
 
 
+@against_the_record
 def test_costs_are_as_recorded(counted: Counted) -> None:
     assert recorded.compare(as_recorded(counted)) == {}
 
@@ -162,6 +168,7 @@ def changes(monkeypatch: pytest.MonkeyPatch, method: str, planted: Any) -> dict[
     return recorded.compare(as_recorded({("hybrid", 1): cost_of("hybrid", 1)}))
 
 
+@against_the_record
 def test_a_copy_in_each_layer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     original = HybridLlava._finish
 
@@ -173,6 +180,7 @@ def test_a_copy_in_each_layer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert all("clone 0 -> 32" in line or "clone 1 -> 33" in line for line in found.values()), found
 
 
+@against_the_record
 def test_a_materialised_attention_matrix_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def attend(
         self: HybridLlava,
@@ -192,6 +200,13 @@ def test_a_materialised_attention_matrix_is_noticed(monkeypatch: pytest.MonkeyPa
     assert all("_softmax" in line for line in found.values()), found
     # Not the peak: at 260 tokens the MLP's activations are wider than the attention matrix.
     assert all("bytes_moved" in line for line in found.values()), found
+
+
+def test_the_record_holds_for_the_pinned_packages() -> None:
+    """So that where constraints.txt is installed, nothing above is skipped."""
+    pins = (Path(__file__).parents[1] / "constraints.txt").read_text().split()
+    recorded_for = json.loads(recorded.PATH.read_text())["versions"]
+    assert {f"{name}=={version}" for name, version in recorded_for.items()} < set(pins)
 
 
 def test_a_record_for_other_packages_is_an_error_and_no_pass(

@@ -60,14 +60,25 @@ def load() -> Costs:
     others = sorted(path.name for path in PATH.parent.iterdir() if path != PATH)
     if others:
         raise UserError(f"{PATH.parent} holds {', '.join(others)}, which nothing made: remove it")
+    if (other := other_packages()) is not None:
+        raise UserError(other)
     costs: Costs = document["costs"]
-    versions = document["versions"]
-    if versions != _versions():
-        raise UserError(
-            f"{PATH} was counted with {_named(versions)}, but {_named(_versions())} is installed: "
-            "install through constraints.txt"
-        )
     return costs
+
+
+def other_packages() -> str | None:
+    """Why the record does not hold for what is installed; None if it does.
+
+    Raises:
+        UserError: if there is no record, or it was edited.
+    """
+    versions = read_sealed(PATH, command=COMMAND)["versions"]
+    if versions == _versions():
+        return None
+    return (
+        f"{PATH} was counted with {_named(versions)}, but {_named(_versions())} is installed: "
+        "install through constraints.txt"
+    )
 
 
 def rewrite(now: Costs) -> None:
