@@ -92,11 +92,6 @@ def one_hot(t: Inputs) -> object:
     return F.one_hot(t.rows)  # waits
 
 
-@EXAMPLES.waits("aten.masked_select", times=2)
-def combinations(t: Inputs) -> object:
-    return torch.combinations(t.counts)  # waits
-
-
 @EXAMPLES.waits("aten._to_sparse")
 def to_sparse(t: Inputs) -> object:
     return t.x.to_sparse()  # waits
