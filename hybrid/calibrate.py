@@ -48,7 +48,7 @@ class RankingTower(VisionTower):
     """
 
     def __init__(self, tower: nn.Module, target: int) -> None:
-        model: Any = getattr(tower, "vision_model", tower)
+        model: Any = tower
         blocks = len(model.encoder.layers)
         super().__init__(tower, -1, (1.0,) * blocks, None)
         self.surplus, self.found = self.patches - target, [0.0] * blocks

@@ -189,7 +189,7 @@ class Oracle:
     ) -> None:
         source: Any = llava
         copy = deepcopy(source).to(device="cpu", dtype=dtype)
-        self.tower = getattr(copy.model.vision_tower, "vision_model", copy.model.vision_tower)
+        self.tower = copy.model.vision_tower
         self.projector = copy.model.multi_modal_projector
         self.language = copy.model.language_model
         self.lm_head = copy.lm_head

@@ -28,8 +28,7 @@ class VisionTower:
         thresholds: tuple[float, ...] | None,
         capacity: int | None,
     ) -> None:
-        # transformers 5.17 still wraps the transformer once more.
-        model: Any = getattr(tower, "vision_model", tower)
+        model: Any = tower
         blocks = model.encoder.layers
         self.model = model
         self.patches: int = model.embeddings.num_patches

@@ -99,7 +99,7 @@ def test_block_0_agrees_with_a_computation_by_hand(source: TowerSource, folder: 
     pixels = source.pixels(find_images(folder)[:5])
     keys: list[torch.Tensor] = []
     tower: Any = source.tower
-    attention = getattr(tower, "vision_model", tower).encoder.layers[0].self_attn
+    attention = tower.encoder.layers[0].self_attn
     hook = attention.k_proj.register_forward_hook(lambda _m, _i, out: keys.append(out))
     with torch.inference_mode():
         tower(pixels)
