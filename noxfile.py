@@ -199,7 +199,6 @@ def wheel(session: nox.Session) -> None:
             (*bench, "syncs"),
             (*bench, "gate", "--limit", "100"),
             (*bench, "demo"),
-            (*bench, "gate-check"),
             (*bench, "mutants", "--list"),
             (*bench, "reference", "list"),
         ]
