@@ -1,6 +1,7 @@
 """Every planted defect still applies, and a session notices one that gets away."""
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench import cli
 from bench.errors import UserError
 from bench.mutants import mutant as catalogue
 from bench.mutants import template
@@ -241,3 +243,17 @@ def test_a_file_without_a_mutant_is_an_error(
     monkeypatch.setattr(catalogue, "_files", lambda family: [Path("__init__.py")])
     with pytest.raises(UserError, match="needs a docstring and MUTANT"):
         load_mutants()
+
+
+def test_without_pytest_the_command_says_so_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in ("command", "gates", "tests"):
+        monkeypatch.delitem(sys.modules, f"bench.mutants.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    monkeypatch.setattr(sys, "argv", ["bench", "mutants", "--only", "model/scale-forgotten"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "pytest is missing" in line

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import WorkDirOption, command_line, leave
+from bench.errors import UserError
 
 app = typer.Typer()
 
@@ -57,8 +58,14 @@ def mutants(
         title = f"{len(rows)} mutants"
         print_table(console, title, ("mutant", "function", "what it does", "source"), rows)
         return
-    from bench.mutants.command import COLUMNS, cells, judge, unexpected, write_session
-
+    try:
+        from bench.mutants.command import COLUMNS, cells, judge, unexpected, write_session
+    except ModuleNotFoundError as error:
+        if error.name != "pytest":
+            raise
+        raise UserError(
+            "the tests judge mutants, and pytest is missing: pip install -e '.[dev]' in a checkout"
+        ) from error
     outcome = judge(
         chosen,
         without=without or (),
