@@ -111,10 +111,11 @@ def test_threads_of_the_arm_that_wait_for_each_other_are_its_own_doing() -> None
     cores = quietest_cores(1)
     assert cores
     observer = Observer(cores)
-    matrix = torch.rand(1024, 1024)  # some 30 ms a product, outside the interpreter's lock
+    matrix = torch.rand(1024, 1024)  # some 10 ms a product, outside the interpreter's lock
+    over = threading.Event()
 
     def multiply() -> None:
-        for _ in range(4):
+        while not over.is_set():
             matrix @ matrix
 
     with pinned(cores):
@@ -125,6 +126,7 @@ def test_threads_of_the_arm_that_wait_for_each_other_are_its_own_doing() -> None
         # Counted while they live: a thread takes its counts with it when it ends.
         time.sleep(0.1)
         conditions = observer.stop(start)
+        over.set()
         for thread in threads:
             thread.join()
     assert conditions.queue_s is not None
