@@ -178,6 +178,27 @@ def test_a_machine_that_is_too_busy_decides_nothing() -> None:
         assert compared.reason.startswith("UNSURE: the machine is too busy")
 
 
+def test_an_arm_of_which_nothing_undisturbed_is_left_waits_for_more() -> None:
+    """As in a first look at few blocks, when only each second one has the reference."""
+    calm = Conditions(wall_s=1.0, cpu_s=1.0, cores=1, switches=0, queue_s=0.0, steal_s=0.0)
+    stalled = replace(calm, cpu_s=0.6, queue_s=0.4)
+    taken = samples(2.0)
+    blocks = [
+        block if number == 0 else {"hybrid": block["hybrid"]}
+        for number, block in enumerate(taken.blocks)
+    ]
+    conditions = [{"hybrid": (stalled if number == 0 else calm, calm)} for number in range(40)]
+    taken = replace(taken, blocks=blocks, conditions=conditions[: len(blocks)])
+    bound, compared = latency_gate(
+        taken,
+        {"hybrid": {"prefill": 1.0}},
+        [replace(AGAINST_BASE, reference="dense")],
+        reproduce="nox",
+    )
+    assert (bound.outcome, compared.outcome) == (Outcome.UNSURE, Outcome.UNSURE)
+    assert "every block with both arms was disturbed" in bound.reason
+
+
 def test_a_decided_verdict_stands_while_others_buy_samples(
     monkeypatch: pytest.MonkeyPatch, quick_collection: None
 ) -> None:

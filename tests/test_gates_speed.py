@@ -212,7 +212,7 @@ def test_a_commit_that_adds_work_is_found_slower_and_nothing_is_left(tmp_path: P
     short = tmp_path / "short.toml"
     short.write_text(text.partition("[gates.latency.batch-8")[0])
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{profile.parents[2]}"}
-    command = ["latency", "--profile", str(short), "--against", "HEAD~1", "--budget", "20"]
+    command = ["latency", "--profile", str(short), "--against", "HEAD~1", "--budget", "60"]
     said = subprocess.run(
         [sys.executable, "-P", "-m", "bench", *command, "--work-dir", str(tmp_path / "out")],
         env={**environment, "TMPDIR": str(tmp_path)},

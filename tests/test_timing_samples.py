@@ -105,7 +105,22 @@ def test_a_machine_that_disturbs_nearly_every_block_is_called_too_busy() -> None
     assert "too busy: 4 of 5 blocks" in samples.too_busy
     nothing_left = Samples(setup={}, blocks=[block()] * 2, conditions=conditions[:2])
     with pytest.raises(UserError, match="no latency samples: the machine is too busy: 2 of 2"):
-        nothing_left.seconds("dense", "prefill")
+        nothing_left.pair("dense", "dense", "prefill")
+    assert len(nothing_left.seconds("dense", "prefill")) == 2  # to be looked at
+
+
+def test_an_arm_whose_few_blocks_were_all_disturbed_has_no_ratio() -> None:
+    off: Block = {"off": ({"prefill": 2.0}, {"prefill": 2.0})}
+    quiet = {"dense": (QUIET, QUIET), "off": (QUIET, QUIET)}
+    samples = Samples(
+        setup={},
+        blocks=[{**block(), **off}, block(), block()],
+        conditions=[{**quiet, "off": (BUSY, QUIET)}, *[{"dense": (QUIET, QUIET)}] * 2],
+    )
+    assert samples.too_busy is None
+    assert samples.disturbed_throughout("off", "dense")
+    with pytest.raises(UserError, match="every block with both arms was disturbed"):
+        samples.pair("off", "dense", "prefill")
 
 
 def test_conditions_of_other_blocks_are_refused() -> None:

@@ -14,7 +14,7 @@ from bench.gates.compared import Compared, Comparison, compare
 from bench.timing.clock import Clock
 from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup
 from bench.timing.ratio import Ratio, paired_ratio
-from bench.timing.samples import Samples
+from bench.timing.samples import DISTURBED, Samples
 from bench.verdict import Outcome, Verdict, decide
 
 Bounds = Mapping[str, Mapping[str, float]]
@@ -53,10 +53,11 @@ def latency_gate(
     arms = samples.blocks[0] if samples.blocks else ()
     check_questions(bounds, comparisons, arms=arms, reference=reference)
     busy = samples.too_busy
-    if busy is not None and not samples.undisturbed:
-        return _nothing_left(bounds, comparisons, busy, reproduce)
     verdicts = []
     for arm, stages in bounds.items():
+        if samples.disturbed_throughout(arm, reference):
+            verdicts += _nothing_left({arm: stages}, (), busy or DISTURBED, reproduce)
+            continue
         for stage, bound in stages.items():
             ratio, numbers = _measured(samples, arm, reference, stage, confidence)
             outcome = decide(passes=ratio.high <= bound, fails=ratio.low > bound)
@@ -74,6 +75,9 @@ def latency_gate(
                 )
             )
     for asked in comparisons:
+        if samples.disturbed_throughout(asked.arm, asked.reference):
+            verdicts += _nothing_left({}, [asked], busy or DISTURBED, reproduce)
+            continue
         for stage in asked.stages:
             ratio, numbers = _measured(samples, asked.arm, asked.reference, stage, confidence)
             compared = compare(ratio, asked.effect)

@@ -1,6 +1,7 @@
 """Runs a sweep: every reduction answers the same questions, and all are timed in one job."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -112,6 +113,8 @@ def _ratios(
     else:
         samples = _measure(profile, answerers, timed, asked)
         samples.save(path)
+    if samples.too_busy is not None:  # it judges nothing, so it shows what there is
+        print(f"these timings are disturbed: {samples.too_busy}", file=sys.stderr)
     dense = samples.seconds(DENSE, STAGE)
     return {
         name: paired_ratio(samples.seconds(name, STAGE), dense, CONFIDENCE)

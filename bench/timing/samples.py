@@ -17,6 +17,7 @@ Stages = Mapping[str, float]
 Block = Mapping[str, tuple[Stages, Stages]]
 """Arm -> its two calls in one A B B A block, each stage -> seconds. The first has all arms."""
 
+DISTURBED = "every block with both arms was disturbed by other load or a slowed clock"
 MOST_USUAL_LOAD = 0.5  # of all calls' time; with more, time is the scheduler's and not the arms'
 MOST_DISTURBED = 0.75  # share of blocks; with more, what is left is too few to stand for the rest
 
@@ -92,53 +93,49 @@ class Samples:
     def seconds(self, arm: str, stage: str) -> NDArray[np.float64]:
         """Seconds of one stage of one arm in the undisturbed blocks that it is in: [blocks, 2].
 
+        Where none is left, of the disturbed ones: to be looked at, not judged.
+
         Raises UserError if there are none, or if one is not a positive finite number.
         """
-        return self._seconds(arm, stage, beside=arm)
+        self._demand(arm, stage)
+        calm = [block for block in self.undisturbed if arm in block]
+        return _seconds(calm or [block for block in self.blocks if arm in block], arm, stage)
 
     def pair(
         self, arm: str, reference: str, stage: str
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Seconds of both arms in the undisturbed blocks that both are in: [blocks, 2] each.
 
-        Raises UserError as `seconds` does.
+        Raises UserError as `seconds` does, and if no undisturbed block has both.
         """
-        return (
-            self._seconds(arm, stage, beside=reference),
-            self._seconds(reference, stage, beside=arm),
-        )
+        self._demand(arm, stage)
+        self._demand(reference, stage)
+        both = [block for block in self.undisturbed if arm in block and reference in block]
+        if not both and self.disturbed_throughout(arm, reference):
+            raise UserError(f"no latency samples: {self.too_busy or DISTURBED}")
+        if not both:
+            raise UserError(
+                f"latency samples of arm {arm!r} and {reference!r}: no block has both;"
+                " measure longer"
+            )
+        return _seconds(both, arm, stage), _seconds(both, reference, stage)
 
-    def _seconds(self, arm: str, stage: str, *, beside: str) -> NDArray[np.float64]:
+    def disturbed_throughout(self, *arms: str) -> bool:
+        """Whether these arms were timed together, but never undisturbed."""
+
+        def together(blocks: Sequence[Block]) -> bool:
+            return any(all(arm in block for arm in arms) for block in blocks)
+
+        return together(self.blocks) and not together(self.undisturbed)
+
+    def _demand(self, arm: str, stage: str) -> None:
         if not self.blocks:
             raise UserError("no latency samples: measure at least one block")
-        if not self.undisturbed:
-            raise UserError(f"no latency samples: {self.too_busy}")
-        arms = {name for block in self.undisturbed for name in block}
-        if arm not in arms:
+        if not any(arm in block for block in self.blocks):
             raise UserError(
                 f"latency samples of arm {arm!r}, stage {stage!r}: {arm!r} was not measured;"
                 f" arms are {', '.join(self.blocks[0])}"
             )
-        chosen = [block for block in self.undisturbed if arm in block and beside in block]
-        try:
-            taken = [[call[stage] for call in block[arm]] for block in chosen]
-        except KeyError as missing:
-            raise UserError(
-                f"latency samples of arm {arm!r}, stage {stage!r}: {missing} was not measured;"
-                " the arm must mark it"
-            ) from None
-        if not taken:
-            raise UserError(
-                f"latency samples of arm {arm!r} and {beside!r}: no block has both; measure longer"
-            )
-        seconds = np.array(taken, dtype=np.float64)
-        bad = seconds[~(np.isfinite(seconds) & (seconds > 0))]
-        if bad.size:
-            raise UserError(
-                f"latency samples of arm {arm!r}, stage {stage!r}: {bad[0]} seconds is no"
-                " duration; measure again"
-            )
-        return seconds
 
     def save(self, path: Path) -> None:
         """Writes JSON, whole or not at all."""
@@ -171,3 +168,21 @@ class Samples:
             return cls(setup=dict(stored["setup"]), blocks=blocks, conditions=conditions)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: no latency samples ({error}); measure again") from None
+
+
+def _seconds(blocks: Sequence[Block], arm: str, stage: str) -> NDArray[np.float64]:
+    try:
+        taken = [[call[stage] for call in block[arm]] for block in blocks]
+    except KeyError as missing:
+        raise UserError(
+            f"latency samples of arm {arm!r}, stage {stage!r}: {missing} was not measured;"
+            " the arm must mark it"
+        ) from None
+    seconds = np.array(taken, dtype=np.float64)
+    bad = seconds[~(np.isfinite(seconds) & (seconds > 0))]
+    if bad.size:
+        raise UserError(
+            f"latency samples of arm {arm!r}, stage {stage!r}: {bad[0]} seconds is no"
+            " duration; measure again"
+        )
+    return seconds
