@@ -15,6 +15,7 @@ from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaProcess
 from transformers.utils import logging as transformers_logging
 
 from bench.errors import UserError
+from bench.profiles import DTYPES as DTYPE_NAMES
 from bench.profiles import Profile
 from hybrid import HybridConfig, HybridLlava, Keep
 
@@ -31,7 +32,7 @@ PROCESSOR_FILES = (
     "tokenizer.model",
     "tokenizer_config.json",
 )
-DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
 
 def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:

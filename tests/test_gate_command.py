@@ -249,6 +249,44 @@ def test_on_fewer_questions_the_floor_is_what_its_reference_scored_there(
     assert numbers(work_dir, "tiny-mmbench/floor")["bound"] == 0.75
 
 
+def test_both_arms_are_paired_with_their_recorded_runs(
+    gate: Gate, work_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against each other they may be equal and both be worse than they were."""
+    everything = dict.fromkeys(range(LIMIT), True)
+    recorded = {"hybrid before": everything | {1: False}, "dense before": everything}
+    monkeypatch.setattr(quality, "load_reference", recorded.__getitem__)
+    names = 'reference = "hybrid before"\ndense_reference = "dense before"\nrecorded_margin = 0.2'
+    text = (FOLDER / "tiny.toml").read_text().replace("floor = 0.97", f"floor = 0.97\n{names}")
+    (tmp_path / "mine.toml").write_text(text)
+    arguments = ("--profile", str(tmp_path / "mine.toml"), "--work-dir", str(tmp_path / "out"))
+    gate("gate", "--limit", str(LIMIT), *arguments)
+    found = numbers(tmp_path / "out", "tiny-mmbench/hybrid/against-recorded")
+    assert (found["gained"], found["lost"], found["bound"]) == (1, 0, -0.2)
+    found = numbers(tmp_path / "out", "tiny-mmbench/dense/against-recorded")
+    assert (found["gained"], found["lost"], found["questions"]) == (0, 0, LIMIT)
+    del everything[2]
+    code, _, error = gate("gate", "--limit", str(LIMIT), *arguments)
+    assert code == 2 and "the recorded run lacks question 2" in error
+
+
+def test_the_element_type_can_be_chosen_and_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def bench(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["bench", "gate", "--limit", "2", *arguments])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        return int(exited.value.code or 0)
+
+    bench("--dtype", "bfloat16", "--work-dir", str(tmp_path))
+    run = json.loads((tmp_path / "tiny_hybrid" / "tiny-mmbench" / "run.json").read_text())
+    assert run["dtype"] == "bfloat16"
+    capsys.readouterr()
+    assert bench("--dtype", "int8") == 2
+    assert "no dtype 'int8': choose one of float32" in capsys.readouterr().err
+
+
 def test_a_profile_s_subsets_are_asked_unless_everything_is_wanted(
     gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

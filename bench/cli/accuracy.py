@@ -8,6 +8,7 @@ import typer
 from bench.cli.options import (
     DEFAULT_MATCHER,
     BatchOption,
+    DtypeOption,
     KeepOption,
     LimitOption,
     MatcherOption,
@@ -33,6 +34,7 @@ def gate(
     thresholds: ThresholdsOption = None,
     work_dir: WorkDirOption = Path("outputs"),
     weights: WeightsOption = Weights.CHECKPOINT,
+    dtype: DtypeOption = None,
     reuse: ReuseOption = False,
     verbose: VerboseOption = False,
     limit: LimitOption = None,
@@ -79,7 +81,7 @@ def gate(
     from bench.runs.evaluate import Options, model_name, open_task
     from bench.sweep.result import saved_sweep
 
-    chosen = load_profile(profile, thresholds)
+    chosen = load_profile(profile, thresholds).in_dtype(dtype)
     if full:
         chosen = chosen.on_all_data()
     kept = resolve_keep(keep, chosen)
@@ -108,6 +110,8 @@ def gate(
         title = "flips by category; p is exact McNemar, two-sided, Holm p adjusted within a level"
         print_table(Console(), title, CATEGORY_COLUMNS, cells)
     settings = {"profile": profile, "keep": str(kept), "arm": arm}
+    if dtype is not None:
+        settings["dtype"] = dtype
     if limit is not None:
         settings["limit"] = str(limit)
     if chosen.data.mmbench_subset or chosen.data.coco_subset:

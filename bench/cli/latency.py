@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.options import (
+    DtypeOption,
     KeepOption,
     ProfileOption,
     ThresholdsOption,
@@ -32,6 +33,7 @@ def latency(
     thresholds: ThresholdsOption = None,
     work_dir: WorkDirOption = Path("outputs"),
     weights: WeightsOption = Weights.CHECKPOINT,
+    dtype: DtypeOption = None,
     budget: Annotated[
         float | None, typer.Option(min=1, help="Seconds a batch size; the profile's if not given.")
     ] = None,
@@ -111,7 +113,7 @@ def latency(
         raise UserError("--aa times this checkout against itself: leave out --against")
     if smallest_effect is not None and not 0 < smallest_effect < 1:
         raise UserError(f"--smallest-effect is {smallest_effect}: give a share, such as 0.05")
-    chosen = load_profile(profile, thresholds)
+    chosen = load_profile(profile, thresholds).in_dtype(dtype)
     kept = resolve_keep(keep, chosen)
     request = Request(
         profile=chosen,
@@ -140,6 +142,8 @@ def latency(
     print()
     print_verdicts(measured.verdicts, title=f"latency: {profile}, keep {kept}")
     settings = {"profile": profile, "keep": str(kept)}
+    if dtype is not None:
+        settings["dtype"] = dtype
     if weights is Weights.RANDOM:  # another series of `bench history`
         settings["weights"] = str(weights)
     write_report(

@@ -32,6 +32,10 @@ ThresholdsOption = Annotated[
         "Comes before the profile."
     ),
 ]
+DtypeOption = Annotated[
+    str | None,
+    typer.Option(help="float32, float16 or bfloat16. Comes before the profile."),
+]
 WeightsOption = Annotated[
     Weights,
     typer.Option(

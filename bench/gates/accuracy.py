@@ -67,6 +67,35 @@ def accuracy_gate(
     ]
 
 
+def recorded_gate(
+    *,
+    hits: Mapping[int, bool],
+    recorded_hits: Mapping[int, bool],
+    margin: float,
+    reproduce: str,
+    reference: str,
+    gate: str,
+) -> Verdict:
+    """Judges a run against one that was recorded elsewhere, on the questions of the run.
+
+    Says what the pair of this job can't: that both arms did not become worse together. Decided as
+    `{gate}/paired` is, without categories.
+
+    Raises UserError as `accuracy_gate` does, and for a question that was not recorded.
+    """
+    floor_on(recorded_hits, hits)  # names the question that was not recorded
+    return _paired_verdict(
+        {i: _checked(hits, i, "run") for i in sorted(hits)},
+        {i: _checked(recorded_hits, i, "recorded run") for i in sorted(hits)},
+        margin=margin,
+        categories={},
+        near_ties=None,
+        reproduce=reproduce,
+        reference=reference,
+        gate=gate,
+    )
+
+
 def floor_on(recorded_hits: Mapping[int, bool], questions: Iterable[int]) -> float:
     """Circular accuracy of a recorded run on these questions: the floor of a subset.
 

@@ -1,5 +1,6 @@
 """The accuracy gate of a profile: run dense and one arm on both data sets, then judge the pairs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from bench.comparison.flips import near_ties
 from bench.comparison.same import demand_comparable, demand_same_model
 from bench.comparison.side import Side, load_side
 from bench.errors import UserError
-from bench.gates.accuracy import accuracy_gate, floor_on
+from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.gates.captions import caption_gate
 from bench.models import Checkpoint, load_checkpoint
 from bench.profiles import Profile
@@ -63,6 +64,9 @@ def quality_gate(
             categories=mmbench.categories,
             near_ties=near_ties(before, mmbench),
         ),
+        *_against_recorded(
+            profile, {arm: mmbench} if against else {arm: mmbench, "dense": before}, reproduce
+        ),
         *caption_gate(
             per_image_cider=coco.values,
             reference_per_image=coco_before.values,
@@ -72,6 +76,23 @@ def quality_gate(
             reference=_said(coco_before, against),
             gate=tasks[1].name,
         ),
+    ]
+
+
+def _against_recorded(profile: Profile, sides: Mapping[str, Side], reproduce: str) -> list[Verdict]:
+    """Each arm with its recorded run, of those that the profile names."""
+    named = {"hybrid": profile.mmbench.reference, "dense": profile.mmbench.dense_reference}
+    return [
+        recorded_gate(
+            hits=side.hits,
+            recorded_hits=load_reference(name),
+            margin=profile.mmbench.recorded_margin,
+            reproduce=reproduce,
+            reference=name,
+            gate=f"{side.data}/{arm}/against-recorded",
+        )
+        for arm, side in sides.items()
+        if (name := named.get(arm)) is not None
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from bench.errors import UserError
 from hybrid.merging import THRESHOLDS_72OUT
 
+DTYPES = ("float32", "float16", "bfloat16")
 THRESHOLDS = {"72out": THRESHOLDS_72OUT}
 FOLDER = Path(__file__).parent
 PACKAGES = Path(__file__).parents[2]
@@ -77,10 +78,14 @@ class QuestionGate(QualityGate):
 
     Attributes:
         reference: of `bench.references`, what the floor was taken from: on fewer questions the
-            floor is what it scored on those.
+            floor is what it scored on those. The hybrid is paired with it.
+        dense_reference: what dense is paired with.
+        recorded_margin: what may be lost against either.
     """
 
     reference: str | None = None
+    dense_reference: str | None = None
+    recorded_margin: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,18 @@ class Profile:
     mmbench: QuestionGate
     coco: QualityGate
     latency: LatencyGate
+
+    def in_dtype(self, dtype: str | None) -> "Profile":
+        """The same in another element type; as it is for None.
+
+        Raises:
+            UserError: if it is none of DTYPES.
+        """
+        if dtype is None:
+            return self
+        if dtype not in DTYPES:
+            raise UserError(f"no dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
+        return replace(self, model=replace(self.model, dtype=dtype))
 
     def on_all_data(self) -> "Profile":
         """The same without subsets."""
