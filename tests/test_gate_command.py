@@ -13,11 +13,15 @@ import pytest
 
 from bench.cli import main
 from bench.gates import quality
+from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.models import Checkpoint, load_checkpoint
 from bench.profiles import FOLDER, load_profile
+from bench.references import load_reference
 from bench.runs.margins import FILE as MARGINS
 from bench.runs.predictions import FILE, SEAL
+from bench.subsets import load_subset
 from bench.tasks.load import FIXTURE_DATA
+from bench.verdict import Outcome
 
 LIMIT = 4
 COMMAND = ("gate", "--arm", "random", "--limit", str(LIMIT))
@@ -270,6 +274,34 @@ def test_both_arms_are_paired_with_their_recorded_runs(
     assert code == 2 and "the recorded run lacks question 2" in error
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_the_recorded_runs_pass_the_real_profile_s_own_gates(full: bool) -> None:
+    """Margins that a run as good as the recorded one can't meet would be of no use."""
+    bounds, data = load_profile("llava-1.5-7b").mmbench, load_profile("llava-1.5-7b").data
+    assert bounds.reference and bounds.dense_reference and data.mmbench_subset
+    hybrid, dense = load_reference(bounds.reference), load_reference(bounds.dense_reference)
+    ids = list(hybrid) if full else load_subset(data.mmbench_subset)
+    hits, before = {i: hybrid[i] for i in ids}, {i: dense[i] for i in ids}
+    margin = bounds.margin if full else bounds.subset_margin
+    assert margin is not None
+    floor = bounds.floor if full else floor_on(hybrid, ids)
+    verdicts = accuracy_gate(
+        hits=hits, reference_hits=before, margin=margin, floor=floor, reproduce="-"
+    )
+    verdicts += [
+        recorded_gate(
+            hits=run,
+            recorded_hits=recorded,
+            margin=bounds.recorded_margin,
+            reproduce="-",
+            reference="-",
+            gate="-",
+        )
+        for run, recorded in ((hits, hybrid), (before, dense))
+    ]
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASS] * 4
+
+
 def test_the_element_type_can_be_chosen_and_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,15 +333,17 @@ def test_a_profile_s_subsets_are_asked_unless_everything_is_wanted(
         for data, file in (("mmbench", "questions.txt"), ("coco", "images.txt"))
     )
     text = text.replace("batch_size = 16\n", f"batch_size = 16\n{subsets}")
-    text = text.replace("floor = 0.97", 'floor = 0.97\nreference = "recorded"')
+    text = text.replace("floor = 0.97", 'floor = 0.97\nreference = "recorded"\nsubset_margin = 0.5')
     (tmp_path / "mine.toml").write_text(text)
     arguments = ("gate", "--profile", str(tmp_path / "mine.toml"), "--work-dir", str(tmp_path))
     gate(*arguments)
     assert numbers(tmp_path, "tiny-mmbench/paired")["questions"] == 2
+    assert numbers(tmp_path, "tiny-mmbench/paired")["bound"] == -0.5
     assert numbers(tmp_path, "tiny-mmbench/floor")["bound"] == 0.5
     assert numbers(tmp_path, "tiny-coco/paired")["images"] == 5
     code, _, _ = gate(*arguments, "--full", "--limit", "3")
     assert numbers(tmp_path, "tiny-mmbench/paired")["questions"] == 3
+    assert numbers(tmp_path, "tiny-mmbench/paired")["bound"] == -0.03
     (tmp_path / "questions.txt").write_text("none\n")
     code, _, error = gate(*arguments)
     assert code == 2 and "'none' is not an index" in error and error.count("\n") == 1

@@ -49,6 +49,9 @@ def quality_gate(
         for task, each, baseline in zip(tasks, asked, baselines, strict=True)
     )
     floor = profile.mmbench.floor
+    margin = profile.mmbench.margin
+    if profile.data.mmbench_subset is not None and profile.mmbench.subset_margin is not None:
+        margin = profile.mmbench.subset_margin
     fewer = options.limit is not None or profile.data.mmbench_subset is not None
     if fewer and profile.mmbench.reference is not None:
         floor = floor_on(load_reference(profile.mmbench.reference), mmbench.hits)
@@ -56,7 +59,7 @@ def quality_gate(
         *accuracy_gate(
             hits=mmbench.hits,
             reference_hits=before.hits,
-            margin=profile.mmbench.margin,
+            margin=margin,
             floor=floor,
             reproduce=reproduce,
             reference=_said(before, against),

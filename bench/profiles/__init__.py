@@ -81,11 +81,14 @@ class QuestionGate(QualityGate):
             floor is what it scored on those. The hybrid is paired with it.
         dense_reference: what dense is paired with.
         recorded_margin: what may be lost against either.
+        subset_margin: in place of `margin` where the profile's subset is asked: of fewer questions
+            the interval is wider, and a margin inside of it decides nothing.
     """
 
     reference: str | None = None
     dense_reference: str | None = None
     recorded_margin: float = 0.05
+    subset_margin: float | None = None
 
 
 @dataclass(frozen=True)
