@@ -274,6 +274,16 @@ def test_both_arms_are_paired_with_their_recorded_runs(
     assert code == 2 and "the recorded run lacks question 2" in error
 
 
+def test_captions_are_asked_for_in_the_profile_s_words(gate: Gate, tmp_path: Path) -> None:
+    text = (FOLDER / "tiny.toml").read_text()
+    text = text.replace("[data]\n", '[data]\ncoco_prompt = "one-sentence"\n')
+    (tmp_path / "mine.toml").write_text(text)
+    arguments = ("--limit", "2", "--work-dir", str(tmp_path))
+    gate("gate", "--profile", str(tmp_path / "mine.toml"), *arguments)
+    run = json.loads((tmp_path / "tiny_hybrid" / "tiny-coco" / "scores.json").read_text())
+    assert run["recipe"]["prompt"] == "one-sentence"
+
+
 @pytest.mark.parametrize("full", [True, False])
 def test_the_recorded_runs_pass_the_real_profile_s_own_gates(full: bool) -> None:
     """Margins that a run as good as the recorded one can't meet would be of no use."""

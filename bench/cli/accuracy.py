@@ -48,8 +48,12 @@ def gate(
         str, typer.Option(help="What MMBench is asked in: vlmevalkit, llava or lmms-eval.")
     ] = "vlmevalkit",
     caption_prompt: Annotated[
-        str, typer.Option(help="What COCO is asked: vlmevalkit, one-sentence or recorded-hybrid.")
-    ] = "vlmevalkit",
+        str | None,
+        typer.Option(
+            help="What COCO is asked: vlmevalkit, one-sentence or recorded-hybrid; the profile's "
+            "if not given."
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -98,7 +102,7 @@ def gate(
         kept,
         options,
         reproduce=command_line(),
-        caption_prompt=caption_prompt,
+        caption_prompt=caption_prompt or chosen.data.coco_prompt,
         against=against,
     )
     print_verdicts(

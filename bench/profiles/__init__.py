@@ -52,6 +52,7 @@ class Data:
             LLaVA and VLMEvalKit do; transformers' processor alone cuts their long side.
         mmbench_subset, coco_subset: of `bench.subsets`, or files: what the accuracy gate asks of
             them; all if None.
+        coco_prompt: what it asks of images, of `bench.tasks.prompts`.
     """
 
     mmbench: str
@@ -62,6 +63,7 @@ class Data:
     pad_to_square: bool
     mmbench_subset: str | None = None
     coco_subset: str | None = None
+    coco_prompt: str = "vlmevalkit"
 
 
 @dataclass(frozen=True)
