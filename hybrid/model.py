@@ -269,7 +269,8 @@ class HybridLlava:
         length = sequence.valid.shape[1]
         index, stays = kept_index(kept, places.first, length, self.vision.capacity)
         if self.config.prune == "mask":
-            chosen = torch.zeros_like(sequence.valid).scatter_reduce(1, index, stays, "amax")
+            nowhere = sequence.valid.new_zeros(len(index), length + 1)
+            chosen = nowhere.scatter(1, index.where(stays, length), True)[:, :length]
             sequence = replace(sequence, valid=sequence.valid & chosen)
         else:
             sequence = Sequence(
