@@ -7,7 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from bench.gates.latency import confidence_of_look
-from bench.gates.speed import HYBRID, STAGES, Request, progress
+from bench.gates.speed import HYBRID, STAGES, Request
+from bench.report.progress import progress
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup
 from bench.timing.ratio import Ratio, paired_ratio
@@ -80,13 +81,13 @@ def _whole_budget(arms: Mapping[str, Arm], request: Request, *, title: str) -> S
     taken: list[Taken] = []
     started = time.monotonic()
     with (
-        progress(title) as advance,
+        progress(title) as bar,
         closing(interleaved_blocks(arms, clock=clock, threads=threads)) as source,
     ):
         for block in source:
             taken.append(block)
             spent = (time.monotonic() - started) / request.budget
-            advance(min(spent, 1.0), len(taken))
+            bar.reach(min(spent, 1.0), now=f"{len(taken)} blocks")
             if spent >= 1:
                 break
     return samples_of(taken, setup(clock, threads))

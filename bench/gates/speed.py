@@ -1,19 +1,16 @@
 """The latency gate of a profile: its arms on its own prompts, batch size by batch size."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bench.gates.compared import SMALLEST_EFFECT, Comparison
 from bench.gates.latency import measure_until_decided
 from bench.profiles import Profile
 from bench.report import Timing, timings
+from bench.report.progress import progress
 from bench.timing.arms import ceiling_of
 from bench.timing.case import Case, timed_model
 from bench.timing.clock import clock_for
@@ -134,7 +131,7 @@ def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
         arms |= {name: pool.arm(batch) for name, pool in elsewhere.items()}
         peaks |= {name: pool.peak_bytes(batch) for name, pool in elsewhere.items()}
         floors = {name: case.floors(name, ceiling) for name in (*here, HYBRID) if ceiling}
-        with progress(f"latency, batch {batch}") as advance:
+        with progress(f"latency, batch {batch}") as bar:
             samples, judged = measure_until_decided(
                 arms,
                 bounds,
@@ -146,7 +143,7 @@ def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
                 among=among,
                 # Their ratios are large and soon decided; those of the revisions are not.
                 rarely=here if elsewhere else (),
-                progress=advance,
+                progress=lambda share, blocks: bar.reach(share, now=f"{blocks} blocks"),
             )
         request.work_dir.mkdir(parents=True, exist_ok=True)
         samples.save(request.work_dir / f"latency-batch-{batch}.json")
@@ -172,28 +169,3 @@ def _as_text(keep: Keep) -> str:
     while (keep.removed * 10**digits).denominator != 1:
         digits += 1
     return f"0.{int(keep.removed * 10**digits):0{digits}d}"
-
-
-@contextmanager
-def progress(title: str) -> Iterator["partial[None]"]:
-    """A bar on a terminal, nothing in a log. Yields what is told the share done, and the blocks.
-
-    It draws only when it is told, between blocks: drawn from a thread, it would take the core
-    from what is timed.
-    """
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[blocks]} blocks"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        auto_refresh=False,
-    )
-    with bar:
-        yield partial(_advance, bar, bar.add_task(title, total=1.0, blocks=0))
-
-
-def _advance(bar: Progress, job: TaskID, spent: float, blocks: int) -> None:
-    bar.update(job, completed=spent, blocks=blocks, refresh=True)

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn
 
 from bench.errors import UserError
 from bench.gpucheck.parts import Part
 from bench.gpucheck.subject import Checked
 from bench.gpucheck.targets import COLUMNS, Row, judge
 from bench.report.origin import Origin
+from bench.report.progress import progress
 from bench.report.terminal import COLOURS, print_line, print_table
 from bench.tasks.atomic import write_atomically
 
@@ -66,31 +67,18 @@ def check(
     }
     _write(out, document)  # before anything is measured: a path that cannot be written is found
     ends = time.monotonic() + budget_s
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        auto_refresh=False,  # drawn from a thread, it would take the core from what is timed
-    )
-    with bar:
-        job = bar.add_task("gpu-check", total=len(parts))
+    with progress("gpu-check", len(parts), MofNCompleteColumn()) as bar:
         for part in parts:
-            bar.update(job, description=part.name, refresh=True)
+            bar.advance(0, now=part.name)
             left, started = ends - time.monotonic(), time.monotonic()
             if left < LEAST_S:
                 document["missing"][part.name] = f"no time was left of {budget_s:g} s"
             else:
                 _measure(part, checked, min(part.seconds, left), document)
-            document["took_s"][part.name] = round(time.monotonic() - started, 1)
+            took = document["took_s"][part.name] = round(time.monotonic() - started, 1)
             _write(out, document)
-            bar.update(job, advance=1, refresh=True)
-            if not console.is_terminal:
-                said = document["missing"].get(part.name, "measured")
-                print_line(console, f"{part.name}: {document['took_s'][part.name]} s, {said}")
+            bar.advance()
+            bar.say(f"{part.name}: {took} s, {document['missing'].get(part.name, 'measured')}")
     return document
 
 

@@ -2,14 +2,13 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn
 
 # Loaded here, before anything is forked, since transformers loads a model's code on first use.
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
@@ -21,6 +20,7 @@ from bench.mutants.results import COLUMNS, cells, unexpected, verdicts_of
 from bench.mutants.session import Result, changes_of, run_clean, run_mutants
 from bench.mutants.tests import Tests, with_tests
 from bench.mutants.write import write_session
+from bench.report.progress import Bar, progress
 from bench.verdict import Outcome, Verdict
 
 PRELOADED = (LlavaForConditionalGeneration, LlavaProcessor)
@@ -64,11 +64,12 @@ def judge(
                 raise UserError("every gate that judges these mutants is switched off")
             times = repeat_clean or 1
             total = times * len(gates) + (0 if repeat_clean else len(mutants))
-            with _progress(total) as advance:
-                spent = run_clean(gates, folder=folder, jobs=jobs, times=times, progress=advance)
+            with progress("mutants", total, MofNCompleteColumn()) as bar:
+                show = partial(_show, bar)
+                spent = run_clean(gates, times=times, folder=folder, jobs=jobs, progress=show)
                 if not repeat_clean:
                     results.extend(
-                        run_mutants(mutants, gates, folder=folder, jobs=jobs, progress=advance)
+                        run_mutants(mutants, gates, folder=folder, jobs=jobs, progress=show)
                     )
             names = ", ".join(gate.name for gate in gates)
             verdicts.append(
@@ -87,26 +88,8 @@ def judge(
     return Session(results, verdicts, time.monotonic() - started)
 
 
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on a terminal, nothing in a log; without a thread of its own, which would not fork."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        auto_refresh=False,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        job = bar.add_task("mutants", total=total)
-
-        def advance(name: str) -> None:
-            bar.update(job, advance=1, description=name, refresh=True)
-
-        yield advance
+def _show(bar: Bar, name: str) -> None:
+    bar.advance(now=name)
 
 
 __all__ = ["COLUMNS", "Session", "cells", "judge", "unexpected", "write_session"]

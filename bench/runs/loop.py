@@ -20,24 +20,14 @@ from typing import Any
 
 import torch
 import transformers
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import (
-    Task as ProgressTask,
-)
+from rich.progress import MofNCompleteColumn, ProgressColumn
+from rich.progress import Task as ProgressTask
 from rich.text import Text
 
 import hybrid
 from bench.errors import UserError
 from bench.models import Answerer
+from bench.report.progress import progress
 from bench.runs import margins
 from bench.runs.predictions import FILE, appending, demand_sealed, line, merge, read_all, seal
 from bench.runs.ranks import ALONE, Ranks
@@ -195,13 +185,13 @@ def _answer_missing(
     shard = [s for position, s in enumerate(task.samples) if ranks.answers(position)]
     missing = by_length([s for s in shard if s.index not in done], task, answerer)
     own = "" if ranks.size == 1 else f".rank-{ranks.rank}"
-    console = Console(stderr=True)
+    shown = f"{spec.model} on {task.name}"
     with (
         appending(folder / f"predictions{own}.jsonl") as file,
         appending(folder / f"margins{own}.jsonl") as margin_file,
-        _progress(spec, task, len(shard), ranks.rank) as advance,
+        progress(shown, len(shard), MofNCompleteColumn(), _Rate(), quiet=ranks.rank > 0) as bar,
     ):
-        advance(len(shard) - len(missing))
+        bar.skip(len(shard) - len(missing))
         for batch, encoded in _encoded(missing, answerer, spec.batch_size):
             answers = answerer.answer_recorded(encoded, spec.max_new_tokens)
             if task.kind == "mmbench":  # a caption has no letter that could flip
@@ -211,9 +201,9 @@ def _answer_missing(
             for sample, (answer, _) in zip(batch, answers, strict=True):
                 file.write(line(sample.index, answer))
                 if verbose:
-                    console.print(f"{sample.index}: {answer}", markup=False)
+                    bar.say(f"{sample.index}: {answer}")
             file.flush()
-            advance(len(batch))
+            bar.advance(len(batch))
 
 
 def _encoded(
@@ -250,25 +240,6 @@ class _Rate(ProgressColumn):
 
     def render(self, task: ProgressTask) -> Text:
         return Text(f"{task.speed:.1f}/s" if task.speed else "-/s")
-
-
-@contextlib.contextmanager
-def _progress(spec: RunSpec, task: Task, total: int, rank: int) -> Iterator[Any]:
-    """A bar on rank 0's terminal, nothing in a log; yields a function that advances it."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=rank > 0 or not console.is_terminal,
-    )
-    with bar:
-        job = bar.add_task(f"{spec.model} on {task.name}", total=total)
-        yield lambda count: bar.advance(job, count)
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:

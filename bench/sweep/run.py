@@ -2,14 +2,13 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn
 
 from bench.errors import UserError
 from bench.gates.matching import matched_ids
@@ -17,6 +16,8 @@ from bench.gates.paired import Pairs, difference_interval, wilson_interval
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.profiles import Profile
 from bench.report.origin import git
+from bench.report.progress import progress
+from bench.report.terminal import print_line
 from bench.runs.evaluate import Options, evaluate, open_task
 from bench.sweep.grid import Cell
 from bench.sweep.result import FILE, Point, Sweep
@@ -61,7 +62,7 @@ def run_sweep(
     scores: dict[str, list[Score]] = {}
     runs = [(DENSE, DENSE, Keep()), *((cell.name, cell.arm, cell.keep) for cell in cells)]
     for number, (name, arm, keep) in enumerate(runs, start=1):
-        _announce(number, len(runs), name)
+        print_line(Console(stderr=True), f"{number} of {len(runs)}: {name}")
         chosen = replace(options, work_dir=options.work_dir / name)
         scores[name] = [
             evaluate(checkpoint, profile, arm, keep, task, chosen)[1] for task in opened
@@ -143,13 +144,13 @@ def _measure(
     }
     clock = clock_for(device)
     try:
-        with _bar("timing, all in one job", timed.blocks) as show:
+        with progress("timing, all in one job", timed.blocks, MofNCompleteColumn()) as bar:
             samples = measure(
                 arms,
                 blocks=timed.blocks,
                 clock=clock,
                 threads=threads,
-                progress=lambda done, _: show(done),
+                progress=lambda done, _: bar.reach(done),
             )
     finally:
         llava.generation_config.eos_token_id = ends
@@ -220,26 +221,3 @@ def _point(
         ratio_high=ratio.high,
         cider=scores[1].value if len(scores) > 1 else None,
     )
-
-
-@contextmanager
-def _bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing in a log; gives a function that is told what is done."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bar:
-        job = bar.add_task(title, total=total)
-        yield lambda done: bar.update(job, completed=done)
-
-
-def _announce(number: int, of: int, name: str) -> None:
-    """Which run it is, above the run's own bar."""
-    console = Console(stderr=True)
-    if console.is_terminal:
-        console.print(f"{number} of {of}: {name}", markup=False, highlight=False)

@@ -11,17 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
 from rich.progress import (
-    BarColumn,
     DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
 from bench.errors import UserError
+from bench.report.progress import progress
 from bench.tasks.load import KNOWN, lmu_data
 from bench.tasks.tsv import check_md5
 
@@ -150,17 +146,9 @@ def _complete(file: IO[bytes], part: Path, url: str) -> None:
 def _copy(
     response: http.client.HTTPResponse, file: IO[bytes], total: int | None, name: str
 ) -> None:
-    """All of the answer's body to `file`, with a bar on a terminal and nothing in a log."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        job = bar.add_task(name, total=total, completed=file.tell())
+    """All of the answer's body to `file`, and how far it is."""
+    with progress(name, total, DownloadColumn(), TransferSpeedColumn()) as bar:
+        bar.skip(file.tell())
         while True:
             try:
                 chunk = response.read(CHUNK)
@@ -169,7 +157,7 @@ def _copy(
             if not chunk:
                 return
             file.write(chunk)
-            bar.advance(job, len(chunk))
+            bar.advance(len(chunk))
 
 
 def _demand_room(part: Path, needed: int) -> None:
