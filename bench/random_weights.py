@@ -13,6 +13,7 @@ from transformers import AutoModelForImageTextToText, LlavaConfig
 
 from bench.cost.stages import config_7b
 from bench.errors import UserError
+from bench.models import DTYPES, demand_device
 from bench.profiles import Profile
 
 GIB = 1 << 30
@@ -53,6 +54,20 @@ def random_llava(config: LlavaConfig, *, dtype: torch.dtype, device: torch.devic
             llava = made.from_config(config, dtype=dtype)
     llava.generation_config.eos_token_id = None
     return llava.eval()
+
+
+def random_model(profile: Profile) -> Any:
+    """The profile's model with random weights, on its device and in its type.
+
+    Raises:
+        UserError: the device is missing, or its memory does not suffice.
+    """
+    demand_device(profile)
+    config, dtype = true_config(profile), DTYPES[profile.model.dtype]
+    device = torch.device(profile.model.device)
+    check_room(config, dtype=dtype, device=device)
+    torch.set_num_threads(profile.model.threads)
+    return random_llava(config, dtype=dtype, device=device)
 
 
 def random_prompts(config: Any, batch: int) -> dict[str, Tensor]:

@@ -20,7 +20,6 @@ from bench.gpucheck.parts import (
     Compared,
     Part,
     compare_replay,
-    graphed_verdict,
     kernels,
     latency,
     latency_part,
@@ -34,9 +33,7 @@ from bench.gpucheck.targets import TARGETS, Row, exit_code, judge
 from bench.profiles import load_profile
 from bench.random_weights import random_llava
 from bench.report.origin import Origin
-from bench.syncs.proof import BackPressure, DetectorDefectError
 from bench.syncs.report import Report
-from bench.syncs.sites import Site
 from bench.syncs.subjects import Subject
 from bench.timing import interleave
 from bench.timing.roofline import Ceiling
@@ -185,6 +182,14 @@ def test_logits_may_differ_by_rounding_alone(checked: Checked, error: float, equ
     assert 0 < found.allowed < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("difference", "equal"), [(0.5, True), (1.5, False), (math.inf, False), (math.nan, False)]
+)
+def test_the_same_tokens_with_other_logits_are_not_equal(difference: float, equal: bool) -> None:
+    found = Compared(steps=3, wrong=0, near_ties=0, difference=difference, allowed=1.0)
+    assert found.equal is equal
+
+
 @pytest.mark.parametrize("part", [replay, memory])
 def test_what_was_not_reached_is_an_error_and_no_half_result(
     checked: Checked, part: Callable[[Checked, float], dict[str, Any]]
@@ -224,57 +229,30 @@ def test_kernels_are_timed_eager_and_replayed(checked: Checked) -> None:
         assert all(0 < one["p50_us"] <= one["p90_us"] for one in numbers.values())
 
 
-FREE = BackPressure(host_ms=1.0, device_ms=10.0, held_up=False)
-HELD = BackPressure(host_ms=11.0, device_ms=10.0, held_up=True)
-SITE = Site(file="hybrid/graphs.py", line=1, function="prefill", source="x.item()")
-
-
-def proved(waits: int, pressure: BackPressure) -> Callable[..., tuple[Report, BackPressure]]:
-    def prove(run: Callable[[], object]) -> tuple[Report, BackPressure]:
-        run()
-        report = Report()
-        for _ in range(waits):
-            report.record(operator="stream wait", why="", site=SITE, stage="")
-        if pressure.held_up and not waits:
-            raise DetectorDefectError("held up, but no wait was reported")
-        return report, pressure
-
-    return prove
-
-
-@pytest.mark.parametrize(
-    ("waits", "pressure", "outcome"),
-    [
-        (0, FREE, Outcome.PASS),
-        (1, FREE, Outcome.FAIL),
-        (1, HELD, Outcome.FAIL),
-        (0, HELD, Outcome.FAIL),
-    ],
-)
-def test_a_graphed_answer_neither_reports_a_wait_nor_is_held_up(
-    monkeypatch: pytest.MonkeyPatch, waits: int, pressure: BackPressure, outcome: Outcome
-) -> None:
-    monkeypatch.setattr(gpu_parts, "prove_no_wait", proved(waits, pressure))
-    ran: list[int] = []
-    assert graphed_verdict(lambda: ran.append(1), reproduce="again").outcome is outcome
-    assert ran == [1]
-
-
-def test_waits_are_those_of_the_stand_in_and_of_a_whole_answer_at_full_size(
+def test_waits_are_those_of_the_stand_in_and_of_the_model_at_full_size(
     monkeypatch: pytest.MonkeyPatch, checked: Checked
 ) -> None:
-    verdict = Verdict(gate="syncs/gpu capture", outcome=Outcome.PASS, reason="", reproduce="")
+    small, large = (
+        Verdict(gate=f"syncs/gpu {name}", outcome=Outcome.PASS, reason="", reproduce="")
+        for name in ("capture", "full size capture")
+    )
     asked: list[Subject] = []
 
     def tier(of: Subject, *, reproduce: str) -> tuple[list[Verdict], Report]:
         asked.append(of)
-        return [verdict], Report()
+        return [small], Report()
+
+    def at_full_size(of: Subject, graphed: object, *, reproduce: str) -> list[Verdict]:
+        assert graphed is checked.graphed
+        asked.append(of)
+        return [large]
 
     monkeypatch.setattr(gpu_parts, "gpu_gate", tier)
-    monkeypatch.setattr(gpu_parts, "prove_no_wait", proved(0, FREE))
+    monkeypatch.setattr(gpu_parts, "full_size_gate", at_full_size)
     found = waits(checked, 1.0)["verdicts"]
-    assert asked == [checked.stand_in]
-    assert [one["gate"] for one in found] == [verdict.gate, "syncs/gpu graphed answer at full size"]
+    assert asked[0] is checked.stand_in
+    assert asked[1].llava is checked.llava and asked[1].config == checked.configs["hybrid 36"]
+    assert [one["gate"] for one in found] == [small.gate, large.gate]
 
 
 # --- targets

@@ -24,13 +24,14 @@ from bench.random_weights import (
     GIB,
     check_room,
     random_llava,
+    random_model,
     random_prompts,
     true_config,
     weight_bytes,
 )
 from bench.syncs.subjects import subject
 from bench.timing import interleave
-from bench.timing.case import Case, hybrid_on, random_model, timed_model
+from bench.timing.case import Case, hybrid_on, timed_model
 from bench.timing.remote import Job, Worker
 from bench.timing.revision import this_checkout
 from bench.verdict import Outcome

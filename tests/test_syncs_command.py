@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 import torch
 
+import bench.syncs.cuda
 import bench.syncs.subjects
 from bench.cli import main
-from bench.syncs.subjects import STAND_IN, Subject
+from bench.gates import waits_gpu
+from bench.syncs.report import Report
+from bench.syncs.subjects import STAND_IN, Subject, full_size
 from bench.syncs.subjects import subject as real_subject
+from bench.verdict import Outcome, Verdict
 from bench.weights import Weights
 from hybrid import HybridConfig
+from hybrid.graphs import GraphedLlava
 from hybrid.model import HybridLlava
 from tests.llavas import VISION_BLOCKS, batch, random_llava
 
@@ -136,3 +141,37 @@ def test_a_model_whose_weights_are_not_here_is_stood_in_for() -> None:
     assert STAND_IN.patches == 576
     assert "stands in for llava-hf/llava-1.5-7b-hf" in hybrid.note
     HybridLlava(hybrid.llava, hybrid.config)
+
+
+@pytest.mark.parametrize("weights", list(Weights))
+def test_on_a_gpu_random_weights_are_watched_at_full_size_too(
+    syncs: Syncs, monkeypatch: pytest.MonkeyPatch, weights: Weights
+) -> None:
+    def said(gate: str, outcome: Outcome) -> Verdict:
+        return Verdict(gate=gate, outcome=outcome, reason="", reproduce="")
+
+    def small(of: Subject, **_settings: object) -> tuple[list[Verdict], Report]:
+        return [said("syncs/gpu reported", Outcome.PASS)], Report()
+
+    def large(of: Subject, graphed: object, **_settings: object) -> list[Verdict]:
+        assert graphed is GraphedLlava
+        return [said("syncs/gpu full size reported", Outcome.FAIL)]
+
+    monkeypatch.setattr(bench.syncs.cuda, "has_gpu", lambda require_gpu: True)
+    monkeypatch.setattr(waits_gpu, "gpu_gate", small)
+    monkeypatch.setattr(waits_gpu, "full_size_gate", large)
+    monkeypatch.setattr(
+        bench.syncs.subjects, "full_size", lambda name, keep, device: full_size(name, keep, "cpu")
+    )
+    code, out, _ = syncs("--weights", weights)
+    assert "syncs/gpu reported" in out
+    assert ("syncs/gpu full size reported" in out) is (weights is Weights.RANDOM)
+    assert code == (1 if weights is Weights.RANDOM else 0)
+
+
+def test_full_size_is_the_profiles_own_shape() -> None:
+    large = full_size("tiny_hybrid", "18", "cpu")
+    text = large.llava.config.text_config
+    assert (large.name, text.num_hidden_layers) == ("tiny_hybrid", 5)
+    assert large.config is not None and large.config.keep == large.config.budget
+    assert large.batch["input_ids"].shape == (1, 144 + 64)

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from bench.gates import waits_gpu
-from bench.gates.waits_gpu import gpu_gate
+from bench.gates.waits_gpu import full_size_gate, gpu_gate
+from bench.syncs import proof
 from bench.syncs.proof import BackPressure
 from bench.syncs.report import Report
 from bench.syncs.sites import Site
 from bench.syncs.subjects import Subject
 from bench.verdict import Outcome, Verdict
-from hybrid import HybridConfig
+from hybrid import HybridConfig, HybridLlava
 from tests.llavas import batch, random_llava
 
 FREE = BackPressure(host_ms=1.0, device_ms=10.0, held_up=False)
@@ -33,6 +34,34 @@ def subject() -> Subject:
 Measure = Callable[..., dict[str, Verdict]]
 
 
+def played(
+    monkeypatch: pytest.MonkeyPatch,
+    waits: int,
+    pressure: BackPressure,
+    runtime: dict[str, int],
+    captured: str | None,
+) -> None:
+    """A GPU that says these things."""
+
+    @contextmanager
+    def detect(**_settings: object) -> Iterator[Report]:
+        report = Report()
+        for _ in range(waits):
+            report.record(operator="stream wait", why="", site=SITE, stage="decode step 1")
+        yield report
+
+    def pressed(run: Callable[[], object]) -> BackPressure:
+        run()
+        return pressure
+
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    for module in (waits_gpu, proof):
+        monkeypatch.setattr(module, "detect_cuda_syncs", detect)
+        monkeypatch.setattr(module, "back_pressure", pressed)
+    monkeypatch.setattr(waits_gpu, "runtime_waits", lambda run: (run(), runtime)[1])
+    monkeypatch.setattr(waits_gpu, "capture_error", lambda run: (run(), captured)[1])
+
+
 @pytest.fixture
 def measure(monkeypatch: pytest.MonkeyPatch, subject: Subject) -> Measure:
     def run(
@@ -42,18 +71,7 @@ def measure(monkeypatch: pytest.MonkeyPatch, subject: Subject) -> Measure:
         runtime: dict[str, int] | None = None,
         captured: str | None = None,
     ) -> dict[str, Verdict]:
-        @contextmanager
-        def detect(**_settings: object) -> Iterator[Report]:
-            report = Report()
-            for _ in range(waits):
-                report.record(operator="stream wait", why="", site=SITE, stage="decode step 1")
-            yield report
-
-        monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
-        monkeypatch.setattr(waits_gpu, "detect_cuda_syncs", detect)
-        monkeypatch.setattr(waits_gpu, "back_pressure", lambda run: (run(), pressure)[1])
-        monkeypatch.setattr(waits_gpu, "runtime_waits", lambda run: (run(), runtime or {})[1])
-        monkeypatch.setattr(waits_gpu, "capture_error", lambda run: (run(), captured)[1])
+        played(monkeypatch, waits, pressure, runtime or {}, captured)
         verdicts, _ = gpu_gate(subject, reproduce="python -m bench syncs --require-gpu")
         return {v.gate.removeprefix("syncs/gpu "): v for v in verdicts}
 
@@ -69,10 +87,10 @@ def test_five_measurements_that_agree_pass(measure: Measure) -> None:
     assert failed(verdicts) == []
     assert list(verdicts) == [
         "reported",
-        "back-pressure prefill",
-        "back-pressure decode",
         "runtime",
         "capture",
+        "back-pressure prefill",
+        "back-pressure decode",
     ]
 
 
@@ -99,3 +117,28 @@ def test_the_profilers_and_the_captures_word_count_too(measure: Measure) -> None
     assert failed(verdicts) == ["runtime", "capture"]
     assert verdicts["runtime"].reason == "cudaStreamSynchronize x3"
     assert verdicts["capture"].reason == "operation not permitted"
+
+
+@pytest.mark.parametrize(
+    ("waits", "pressure", "reds"),
+    [
+        (0, FREE, []),
+        (1, FREE, ["reported", "replayed answer"]),
+        (1, HELD, ["reported", "replayed answer"]),
+        (0, HELD, ["replayed answer"]),
+    ],
+)
+def test_at_full_size_the_replayed_answer_takes_the_pressure(
+    monkeypatch: pytest.MonkeyPatch,
+    subject: Subject,
+    waits: int,
+    pressure: BackPressure,
+    reds: list[str],
+) -> None:
+    played(monkeypatch, waits, pressure, {}, None)
+    verdicts = full_size_gate(subject, HybridLlava, reproduce="python -m bench syncs")
+    named = {v.gate.removeprefix("syncs/gpu full size "): v for v in verdicts}
+    assert list(named) == ["reported", "runtime", "capture", "replayed answer"]
+    assert failed(named) == reds
+    if pressure is HELD and not waits:
+        assert named["replayed answer"].reason.startswith("defect of the detector: held up")

@@ -43,8 +43,9 @@ def syncs(
     """Gate on waits of the host for the device: none before the answer is read back.
 
     Two tiers: one on the CPU, which plays the device, anywhere; one that asks CUDA, on a GPU.
-    A profile that needs a GPU is watched on a small untrained model of its architecture, and with
-    --weights random its code is run at its true shape, too, on tensors without values.
+    A profile that needs a GPU is watched on a small untrained model of its architecture. With
+    --weights random its code is run at its true shape, too: on tensors without values, and on a
+    GPU, if there is one.
 
     Example: python -m bench syncs --model tiny_hybrid --compare tiny
              python -m bench syncs --model llava_v1.5_7b_hybrid --weights random
@@ -70,11 +71,17 @@ def syncs(
         _print_comparison(watched)
         _write(json_file, {name: _document(w) for name, w in watched.items()})
         return
-    _judge(subjects[0], gpu=gpu, stack=stack, keep=keep, json_file=json_file)
+    _judge(subjects[0], gpu=gpu, weights=weights, stack=stack, keep=keep, json_file=json_file)
 
 
 def _judge(
-    of: "Subject", *, gpu: bool, stack: bool, keep: str | None, json_file: Path | None
+    of: "Subject",
+    *,
+    gpu: bool,
+    weights: Weights,
+    stack: bool,
+    keep: str | None,
+    json_file: Path | None,
 ) -> None:
     from bench.gates.waits import waits_gate, watch
     from bench.report import print_verdicts
@@ -91,11 +98,16 @@ def _judge(
     document |= {"cpu": _document(watched), "gpu": SKIPPED}
     print(watched.report.text())
     if gpu:
-        from bench.gates.waits_gpu import gpu_gate
+        from bench.gates.waits_gpu import full_size_gate, gpu_gate
+        from bench.syncs.subjects import full_size
+        from hybrid.graphs import GraphedLlava
 
-        on_gpu = subject(of.name, keep, device="cuda")
+        on_gpu = subject(of.name, keep, device="cuda", weights=weights)
         more, report = gpu_gate(on_gpu, reproduce=command_line(), stack=stack)
         verdicts += more
+        if weights is Weights.RANDOM:
+            large = full_size(of.name, keep, "cuda")
+            verdicts += full_size_gate(large, GraphedLlava, reproduce=command_line())
         document["gpu"] = report.document()
         print(report.text())
     else:

@@ -5,6 +5,7 @@ allowed; the run before has loaded kernels and filled the allocator, which waits
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -16,91 +17,121 @@ from bench.syncs.proof import (
     back_pressure,
     capture_error,
     check_agreement,
+    prove_no_wait,
     runtime_waits,
 )
 from bench.syncs.report import Report
 from bench.syncs.scenarios import hybrid_stages
 from bench.syncs.subjects import Subject
 from bench.verdict import Outcome, Verdict
-from hybrid import HybridLlava
+from hybrid import HybridConfig, HybridLlava
+from hybrid.state import State
+
+REPLAYED_TOKENS = 3  # few: behind the long kernel everything has to fit into CUDA's queue
 
 
 def gpu_gate(of: Subject, *, reproduce: str, stack: bool = False) -> tuple[list[Verdict], Report]:
     """Verdicts on a model whose weights are on the GPU, and what was reported on the way.
 
     `reported`: sync debug mode, trace callbacks and the wrappers around copies found nothing.
+    `runtime`: the profiler saw no call that waits. `capture`: a prefill can be captured.
     `back-pressure`: behind a long kernel, the host came back early from a prefill and from a decode
     step; held up although nothing was reported is a defect of the detector, and fails as such.
-    `runtime`: the profiler saw no call that waits. `capture`: a prefill can be captured.
     """
-    assert of.config is not None
-    model = HybridLlava(of.llava, of.config)
-    inputs = model.place(**dict(of.batch))
-    model.generate_no_sync(inputs, NEW_TOKENS)
-    torch.cuda.synchronize()
-
-    with (
-        hybrid_stages(model),
-        detect_syncs(device=model.device, stack=stack) as wrappers,
-        detect_cuda_syncs(stack=stack) as report,
-    ):
-        model.generate_no_sync(inputs, NEW_TOKENS)
-    findings = (*report.findings, *wrappers.findings)
-    count = report.count + wrappers.count
-    reported = "CUDA and the wrappers report no wait"
-    if findings:
-        reported = f"{findings[0].site} {findings[0].operator}: {findings[0].site.source}"
-
-    def prefill() -> object:
-        return model.prefill(inputs, NEW_TOKENS)
-
-    def one_step() -> None:
-        state = model.prefill(inputs, NEW_TOKENS)
-        model.select(state)
-        model.decode(state)
-
-    merged = report if report.count else wrappers
-    waits = dict(runtime_waits(one_step))
-    captured = capture_error(prefill)
-    verdicts = [
-        _verdict("reported", not count, reported, reproduce, float(count)),
-        _pressure("prefill", prefill, merged, reproduce),
-        _pressure("decode", one_step, merged, reproduce),
-        _verdict(
-            "runtime",
-            not waits,
-            ", ".join(f"{name} x{times}" for name, times in waits.items())
-            or "the profiler saw no call that waits",
-            reproduce,
-            float(sum(waits.values())),
-        ),
-        _verdict(
-            "capture",
-            captured is None,
-            captured or "a prefill can be captured in a graph",
-            reproduce,
-            float(captured is not None),
-        ),
+    seen = _Eager(of)
+    verdicts, report = seen.verdicts("syncs/gpu", reproduce=reproduce, stack=stack)
+    verdicts += [
+        _pressure("syncs/gpu back-pressure prefill", seen.prefill, report, reproduce),
+        _pressure("syncs/gpu back-pressure decode", seen.one_step, report, reproduce),
     ]
-    return verdicts, merged
+    return verdicts, report
 
 
-def _pressure(name: str, run: Callable[[], object], reported: Report, reproduce: str) -> Verdict:
+def full_size_gate(
+    of: Subject, graphed: Callable[[Any, HybridConfig], HybridLlava], *, reproduce: str
+) -> list[Verdict]:
+    """Verdicts on a model too large for `gpu_gate`; `graphed` makes it again, of captured graphs.
+
+    Run eagerly, it launches more than CUDA queues, which holds the host up without a wait. So
+    reports and back-pressure are those of a whole answer that is replayed; the rest is as in
+    `gpu_gate`.
+    """
+    verdicts, _ = _Eager(of).verdicts("syncs/gpu full size", reproduce=reproduce)
+    assert of.config is not None
+    model = graphed(of.llava, of.config)
+    inputs = model.place(**dict(of.batch))
+
+    try:
+        report, pressure = prove_no_wait(lambda: model.generate_no_sync(inputs, REPLAYED_TOKENS))
+        count, reason = report.count + pressure.held_up, str(pressure)
+    except DetectorDefectError as error:
+        count, reason = 1, f"defect of the detector: {error}"
+    replayed = "syncs/gpu full size replayed answer"
+    return [*verdicts, _none_at_all(replayed, count, reason, reproduce)]
+
+
+class _Eager:
+    """A model on the GPU, run eagerly on inputs that are there already."""
+
+    def __init__(self, of: Subject) -> None:
+        assert of.config is not None
+        self.model = HybridLlava(of.llava, of.config)
+        self.inputs = self.model.place(**dict(of.batch))
+
+    def prefill(self) -> State:
+        return self.model.prefill(self.inputs, NEW_TOKENS)
+
+    def one_step(self) -> None:
+        state = self.prefill()
+        self.model.select(state)
+        self.model.decode(state)
+
+    def verdicts(
+        self, gate: str, *, reproduce: str, stack: bool = False
+    ) -> tuple[list[Verdict], Report]:
+        """What CUDA, the wrappers, the profiler and a capture say; with what was reported."""
+        model, inputs = self.model, self.inputs
+        model.generate_no_sync(inputs, NEW_TOKENS)
+        torch.cuda.synchronize()
+        with (
+            hybrid_stages(model),
+            detect_syncs(device=model.device, stack=stack) as wrappers,
+            detect_cuda_syncs(stack=stack) as report,
+        ):
+            model.generate_no_sync(inputs, NEW_TOKENS)
+        findings = (*report.findings, *wrappers.findings)
+        count = report.count + wrappers.count
+        reported = "CUDA and the wrappers report no wait"
+        if findings:
+            reported = f"{findings[0].site} {findings[0].operator}: {findings[0].site.source}"
+        waits = dict(runtime_waits(self.one_step))
+        told = ", ".join(f"{name} x{times}" for name, times in waits.items())
+        told = told or "the profiler saw no call that waits"
+        stopped = capture_error(self.prefill)
+        captured = stopped or "a prefill can be captured in a graph"
+        verdicts = [
+            _none_at_all(f"{gate} reported", count, reported, reproduce),
+            _none_at_all(f"{gate} runtime", sum(waits.values()), told, reproduce),
+            _none_at_all(f"{gate} capture", stopped is not None, captured, reproduce),
+        ]
+        return verdicts, report if report.count else wrappers
+
+
+def _pressure(gate: str, run: Callable[[], object], reported: Report, reproduce: str) -> Verdict:
     pressure = back_pressure(run)
     try:
         check_agreement(reported, pressure)
         reason = str(pressure)
     except DetectorDefectError as error:
         reason = f"defect of the detector: {error}"
-    held = float(pressure.held_up)
-    return _verdict(f"back-pressure {name}", not held, reason, reproduce, held)
+    return _none_at_all(gate, pressure.held_up, reason, reproduce)
 
 
-def _verdict(name: str, good: bool, reason: str, reproduce: str, value: float) -> Verdict:
+def _none_at_all(gate: str, count: int, reason: str, reproduce: str) -> Verdict:
     return Verdict(
-        gate=f"syncs/gpu {name}",
-        outcome=Outcome.PASS if good else Outcome.FAIL,
+        gate=gate,
+        outcome=Outcome.FAIL if count else Outcome.PASS,
         reason=reason,
         reproduce=reproduce,
-        numbers={"value": value, "must_be": "<=", "bound": 0.0},
+        numbers={"value": float(count), "must_be": "<=", "bound": 0.0},
     )

@@ -16,17 +16,16 @@ import numpy as np
 import torch
 
 from bench.errors import UserError
-from bench.gates.waits_gpu import gpu_gate
+from bench.gates.waits_gpu import full_size_gate, gpu_gate
 from bench.gpucheck.subject import DENSE, EAGER, GRAPHED, MMBENCH_KEEP, Checked, Work
 from bench.report.cells import as_json
 from bench.report.timing import timings
-from bench.syncs.proof import DetectorDefectError, prove_no_wait
+from bench.syncs.subjects import Subject
 from bench.timing.interleave import Arm, Stopwatch, interleaved_blocks, samples_of, setup
 from bench.timing.memory import peak_bytes
 from bench.timing.ratio import Ratio, paired_ratio
 from bench.timing.roofline import Floor
 from bench.timing.samples import Samples
-from bench.verdict import Outcome, Verdict
 from hybrid import HybridLlava
 from hybrid.graphs import left_padded
 from hybrid.merging import Tokens, merge
@@ -85,36 +84,12 @@ def latency_part(batch: int, new_tokens: int) -> str:
 
 
 def waits(checked: Checked, seconds: float) -> Numbers:
-    """The GPU sync tier on the stand-in, and back-pressure on a whole graphed answer at full size.
-
-    Eager runs of full size launch more than CUDA queues, which would hold the host up without a
-    wait; which lines wait depends on no size.
-    """
-    verdicts, _ = gpu_gate(checked.stand_in, reproduce=checked.reproduce)
-    model = checked.graphed(checked.llava, checked.configs[HYBRID])
-    inputs = model.place(**checked.batch(1))
-    verdicts.append(
-        graphed_verdict(
-            lambda: model.generate_no_sync(inputs, ANSWER_TOKENS), reproduce=checked.reproduce
-        )
-    )
+    """The GPU sync tier, whole on the stand-in, and as far as it goes at full size."""
+    reproduce, config = checked.reproduce, checked.configs[HYBRID]
+    verdicts, _ = gpu_gate(checked.stand_in, reproduce=reproduce)
+    full_size = Subject(HYBRID, checked.llava, config, checked.batch(1))
+    verdicts += full_size_gate(full_size, checked.graphed, reproduce=reproduce)
     return {"verdicts": [as_json(verdict) for verdict in verdicts]}
-
-
-def graphed_verdict(run: Callable[[], object], *, reproduce: str) -> Verdict:
-    """No wait was reported, and behind a long kernel the host came back early."""
-    try:
-        report, pressure = prove_no_wait(run)
-        count, held, reason = report.count, pressure.held_up, str(pressure)
-    except DetectorDefectError as error:
-        count, held, reason = 0, True, f"defect of the detector: {error}"
-    return Verdict(
-        gate="syncs/gpu graphed answer at full size",
-        outcome=Outcome.FAIL if count or held else Outcome.PASS,
-        reason=reason,
-        reproduce=reproduce,
-        numbers={"value": float(count + held), "must_be": "<=", "bound": 0.0},
-    )
 
 
 def replay(checked: Checked, seconds: float) -> Numbers:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bench.models import DTYPES, Answerer, arm_config, load_checkpoint, resolve_keep
 from bench.profiles import Profile, load_profile, profile_of_model
-from bench.random_weights import random_llava, random_prompts, true_config
+from bench.random_weights import random_llava, random_model, random_prompts, true_config
 from bench.tasks import load_task
 from bench.untrained import Shape, batch_of, untrained_llava
 from bench.weights import Weights
@@ -74,6 +74,19 @@ def subject(
     batch = answerer.encode([s.prompt for s in samples], [s.image() for s in samples])
     config = None if answerer.hybrid is None else answerer.hybrid.config
     return Subject(name, checkpoint.llava, config, batch)
+
+
+def full_size(name: str, keep: str | None, device: str) -> Subject:
+    """The same model at its true shape with random weights, on `device`.
+
+    Raises:
+        UserError: `device` is missing, or lacks the memory for it.
+    """
+    profile_name, arm = profile_of_model(name)
+    profile = load_profile(profile_name)
+    llava = random_model(replace(profile, model=replace(profile.model, device=device)))
+    config = arm_config(arm, profile, resolve_keep(keep, profile))
+    return Subject(name, llava, config, random_prompts(llava.config, 1))
 
 
 def _on_meta(name: str, arm: str, profile: Profile, keep: Keep) -> Subject:

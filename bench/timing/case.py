@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.models import DTYPES, Answerer, Checkpoint, arm_config, demand_device, load_checkpoint
+from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.profiles import Profile
-from bench.random_weights import check_room, random_llava, random_prompts, true_config
+from bench.random_weights import random_model, random_prompts
 from bench.tasks import load_task
 from bench.timing.arms import dense_arm, floors_of, hybrid_arm
 from bench.timing.interleave import Arm
@@ -92,17 +92,3 @@ def timed_model(profile: Profile, weights: Weights = Weights.CHECKPOINT) -> Time
     checkpoint = load_checkpoint(profile)
     checkpoint.llava.generation_config.eos_token_id = None
     return TimedModel(checkpoint.llava, checkpoint)
-
-
-def random_model(profile: Profile) -> Any:
-    """The profile's model with random weights, on its device and in its type.
-
-    Raises:
-        UserError: the device is missing, or its memory does not suffice.
-    """
-    demand_device(profile)
-    config, dtype = true_config(profile), DTYPES[profile.model.dtype]
-    device = torch.device(profile.model.device)
-    check_room(config, dtype=dtype, device=device)
-    torch.set_num_threads(profile.model.threads)
-    return random_llava(config, dtype=dtype, device=device)
