@@ -37,6 +37,7 @@ EQUIVALENCE = (
     Selection("test_properties_merging.py"),
     Selection("test_oracle_papers.py"),
     Selection("test_oracle_model.py", only=("test_answers_are_the_oracles_up_to_their_end",)),
+    Selection("test_cuda_operators.py"),
 )
 GOLDENS = (Selection("test_goldens.py", only=("test_positions_owners_and_masks_are_as_recorded",)),)
 WAITS = (
@@ -54,6 +55,9 @@ HARNESS = (
     Selection("test_verdict.py"),
     Selection("test_gates_accuracy.py"),
     Selection("test_gates_paired.py"),
+    Selection("test_report_progress.py"),
+    Selection("test_needs.py"),
+    Selection("test_syncs_gpu_gate.py"),
     Selection("test_tasks_mmbench.py"),
     Selection("test_tasks_matchers.py"),
     Selection("test_timing_ratio.py"),
@@ -67,6 +71,17 @@ HARNESS = (
     Selection("test_tasks_rescore.py"),
     Selection("test_goldens.py"),
     Selection("test_syncs_catalogue.py"),
+    Selection(
+        "test_gpucheck.py",
+        without=("test_memory_is_the_weights_and_more_and_a_reduced_cache_is_smaller",),
+    ),
+    Selection(
+        "test_gate_command.py",
+        only=(
+            "test_both_arms_are_paired_with_their_recorded_runs",
+            "test_a_profile_s_subsets_are_asked_unless_everything_is_wanted",
+        ),
+    ),
 )
 ANSWERED: tuple[Family, ...] = ("model", "cost", "waits")
 COST_ARMS = ("off", "hybrid")
