@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,11 @@ def demand_device(profile: Profile) -> None:
 
 
 def load_checkpoint(profile: Profile) -> Checkpoint:
-    """Load the profile's model.
+    """Load the profile's model, from a folder or the Hugging Face cache; never from the network.
 
     Raises:
-        UserError: if there is no such checkpoint here, it is not a LLaVA, or the device is missing.
+        UserError: if there is no such checkpoint here, it is not a LLaVA, damaged or lacks a
+            weight, or the device is missing.
     """
     model = profile.model
     demand_device(profile)
@@ -98,7 +100,7 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        kind = AutoConfig.from_pretrained(path).model_type
+        kind = AutoConfig.from_pretrained(path, local_files_only=True).model_type
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot load the checkpoint {path}: {reason}") from error
@@ -107,16 +109,34 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
             f"{path} is a {kind} checkpoint; a LLaVA-1.5 one (model_type llava) is needed"
         )
     torch.set_num_threads(model.threads)
-    llava: Any = LlavaForConditionalGeneration.from_pretrained(path, dtype=DTYPES[model.dtype])
-    processor = LlavaProcessor.from_pretrained(path)
+    with _named_if_damaged(f"the checkpoint {path}"):
+        # Not by `hybrid`'s own loader: a revision that is compared with may not have it.
+        loaded: Any = LlavaForConditionalGeneration.from_pretrained(
+            path, dtype=DTYPES[model.dtype], output_loading_info=True, local_files_only=True
+        )
+    llava, report = loaded
+    if report["missing_keys"]:  # which transformers has drawn at random
+        raise UserError(f"the checkpoint {path} lacks the weight {min(report['missing_keys'])}")
+    with _named_if_damaged(f"the processor of {path}"):
+        # Where torchvision is installed, the default is its resizing, which is not Pillow's.
+        processor = LlavaProcessor.from_pretrained(path, local_files_only=True, backend="pil")
     processor.tokenizer.padding_side = "left"
     return Checkpoint(
-        llava=llava.to(model.device).eval(),
+        llava=llava.to(model.device),
         processor=processor,
-        weights_hash=_weights_hash(Path(path), llava),
+        weights_hash=_weights_hash(path),
         processor_hash=_processor_hash(path),
         pad_to_square=profile.data.pad_to_square,
     )
+
+
+@contextmanager
+def _named_if_damaged(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each library has its own, for what is damaged or not there
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"cannot load {what}: {reason}") from error
 
 
 class Answerer:
@@ -194,15 +214,15 @@ def padded_to_square(image: Image.Image, mean: Sequence[float]) -> Image.Image:
     return square
 
 
-def _weights_hash(path: Path, llava: Any) -> str:
+def _weights_hash(path: str) -> str:
     """sha256 of the weight files of a local folder; the hub's commit for a cached model."""
-    if not path.is_dir():
-        commit = getattr(llava.config, "_commit_hash", None)
-        if commit is None:
-            raise UserError(f"the revision of {path} is unknown: load it from the hub's cache")
-        return f"hub:{commit}"
+    if not Path(path).is_dir():
+        cached = try_to_load_from_cache(path, "config.json")
+        if not isinstance(cached, str):
+            raise UserError(f"the revision of {path} is unknown: hf download {path}")
+        return f"hub:{Path(cached).parent.name}"  # the cache has a folder for each commit
     digest = hashlib.sha256()
-    for file in sorted(path.glob("*.safetensors")):
+    for file in sorted(Path(path).glob("*.safetensors")):
         digest.update(file.read_bytes())
     return f"sha256:{digest.hexdigest()}"
 

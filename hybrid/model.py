@@ -18,6 +18,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from hybrid.architecture import check_architecture
 from hybrid.cache import KVCache
+from hybrid.checkpoint import load_llava
 from hybrid.config import ConfigError, HybridConfig
 from hybrid.inputs import Inputs, place
 from hybrid.merging import VisualTokens
@@ -71,9 +72,13 @@ class HybridLlava:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
     ) -> Self:
-        """Load a LLaVA-1.5 checkpoint, by folder or Hugging Face id."""
-        llava: Any = LlavaForConditionalGeneration.from_pretrained(path, dtype=dtype)
-        return cls(llava.to(device).eval(), config)
+        """Load a LLaVA-1.5 checkpoint, by folder or Hugging Face id.
+
+        Raises:
+            ConfigError: it is not there, damaged, lacks a weight, or does not fit `config`.
+        """
+        llava: Any = load_llava(path, dtype)
+        return cls(llava.to(device), config)
 
     @property
     def device(self) -> torch.device:

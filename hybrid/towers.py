@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaProcessor
+from transformers import AutoConfig, LlavaProcessor
 
 from hybrid.architecture import check_architecture
+from hybrid.checkpoint import load_llava
 from hybrid.config import ConfigError, HybridConfig
 
 
@@ -45,18 +46,16 @@ class TowerSource:
             config: Any = AutoConfig.from_pretrained(checkpoint)
             check_architecture(config, HybridConfig())
             config.text_config.num_hidden_layers = 0
-            loaded: Any = LlavaForConditionalGeneration.from_pretrained(
-                checkpoint, config=config, dtype="auto", output_loading_info=True
-            )
-            llava, report = loaded
-            if report["missing_keys"]:
-                raise ConfigError(f"it lacks the weight {min(report['missing_keys'])}")
-            tower = llava.model.vision_tower.eval()
+            llava: Any = load_llava(checkpoint, "auto", config)
+            tower = llava.model.vision_tower
             digest = hashlib.sha256()
             for weight in tower.parameters():
                 digest.update(weight.detach().contiguous().view(torch.uint8).numpy().tobytes())
             tower.to(device=device, dtype=dtype)
-            processor: Any = LlavaProcessor.from_pretrained(checkpoint)
+            # As where answers are judged; torchvision's, if it is installed, resizes otherwise.
+            processor: Any = LlavaProcessor.from_pretrained(checkpoint, backend="pil")
+        except ConfigError:
+            raise
         except Exception as error:  # each library has its own, for damage and for a missing device
             reason = str(error).strip().partition("\n")[0]
             raise ConfigError(f"cannot load {checkpoint} on {device}: {reason}") from error

@@ -57,6 +57,7 @@ HARNESS = (
     Selection("test_gates_paired.py"),
     Selection("test_report_progress.py"),
     Selection("test_needs.py"),
+    Selection("test_checkpoint.py"),
     Selection("test_syncs_gpu_gate.py"),
     Selection("test_tasks_mmbench.py"),
     Selection("test_tasks_matchers.py"),

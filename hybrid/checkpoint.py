@@ -1,0 +1,45 @@
+"""A LLaVA's weights: all of them, or an error."""
+
+from os import PathLike
+from typing import Any, Literal
+
+import torch
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+from hybrid.config import ConfigError
+
+
+def load_llava(
+    path: str | PathLike[str],
+    dtype: torch.dtype | Literal["auto"],
+    config: LlavaConfig | None = None,
+) -> LlavaForConditionalGeneration:
+    """Load a checkpoint, by folder or Hugging Face id, for inference on the CPU.
+
+    transformers fills weights that a checkpoint lacks with random ones, and goes on with a warning.
+    A model like that answers, as fast as the real one; here it is an error.
+
+    Args:
+        dtype: of the loaded weights; `auto` is as they are stored.
+        config: in place of the checkpoint's own.
+
+    Raises:
+        ConfigError: in one line, for what is not there, damaged, or lacks a weight.
+    """
+    own: dict[str, Any] = {} if config is None else {"config": config}
+    try:
+        loaded: Any = LlavaForConditionalGeneration.from_pretrained(
+            path, dtype=dtype, output_loading_info=True, **own
+        )
+    except Exception as error:  # each library has its own, for what is damaged or not there
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"cannot load the checkpoint {path}: {reason}") from error
+    llava, report = loaded
+    lacking = sorted(report["missing_keys"])
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise ConfigError(
+            f"cannot load the checkpoint {path}: it lacks the weight {lacking[0]}{more}"
+        )
+    evaluated: LlavaForConditionalGeneration = llava.eval()
+    return evaluated
