@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench.errors import UserError
 from bench.report import markdown, print_timings, print_verdicts, timings, write_report
+from bench.report.cells import in_time
 from bench.report.origin import Origin
 from bench.report.write import bisect_command
 from bench.timing.roofline import Floor, Wall
@@ -55,6 +56,14 @@ def printed(*, terminal: bool, width: int = 80) -> str:
     print_verdicts([GOOD, BAD, DOUBT, BARE], title="gates", console=console)
     print_timings(timings(SAMPLES, FLOORS, case="b1"), title="times", console=console)
     return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(0.01234, "0.0123 ms"), (999.4, "999 ms"), (999.6, "1 s"), (2260.0, "2.26 s")],
+)
+def test_a_time_is_three_digits_in_ms_or_s(milliseconds: float, text: str) -> None:
+    assert in_time(milliseconds) == text
 
 
 def test_a_pipe_gets_plain_lines_that_are_never_wrapped() -> None:

@@ -42,6 +42,7 @@ def demo(
     from bench.needs import prepare
     from bench.profiles import load_profile, profile_of_model
     from bench.report import print_line, print_table
+    from bench.report.cells import in_time
 
     image, question = _image_and_question(words or [])
     name, arm = profile_of_model(model)
@@ -56,7 +57,7 @@ def demo(
     tokens = [[stage, str(dense), str(now)] for stage, dense, now in shown.tokens]
     print_table(console, f"tokens, keep {kept}", ("stage", "dense", arm), tokens)
     print_line(console, "")
-    times = [[s, f"{d:.3g} ms", f"{n:.3g} ms", f"{n / d:.2f}x"] for s, d, n in shown.milliseconds]
+    times = [[s, in_time(d), in_time(n), f"{n / d:.2f}x"] for s, d, n in shown.milliseconds]
     columns = ("stage", "dense", arm, "ratio")
     print_table(console, "time, median; decode is a token's", columns, times)
     if shown.picture is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bench.gates.latency import confidence_of_look
 from bench.gates.speed import HYBRID, STAGES, Request
+from bench.report.cells import in_time
 from bench.report.progress import progress
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup
@@ -47,7 +48,7 @@ class NoiseFloor:
         return [
             self.case,
             self.stage,
-            f"{1e3 * self.seconds:.3g} ms",
+            in_time(1e3 * self.seconds),
             f"{self.ratio.value:.4f}",
             f"+-{self.half_width:.1%}",
             f"{self.smallest_effect:.1%}",

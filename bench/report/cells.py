@@ -32,10 +32,17 @@ def timing_cells(row: Timing) -> list[str]:
     against = ""
     if row.floor is not None:
         times = row.p50_ms / (1e3 * row.floor.seconds)
-        against = f"{times:.1f}x the {row.floor.wall} floor, {1e3 * row.floor.seconds:.3g} ms"
-    milliseconds = (f"{row.p50_ms:.3g} ms", f"{row.p90_ms:.3g} ms")
+        against = f"{times:.1f}x the {row.floor.wall} floor, {in_time(1e3 * row.floor.seconds)}"
+    milliseconds = (in_time(row.p50_ms), in_time(row.p90_ms))
     peak = "" if row.peak_bytes is None else f"{row.peak_bytes / 2**20:.1f} MiB"
     return [row.case, row.arm, row.stage, *milliseconds, peak, str(row.calls), against]
+
+
+def in_time(milliseconds: float) -> str:
+    """Three digits of a time, in ms or from a second on in s."""
+    if milliseconds < 999.5:
+        return f"{milliseconds:.3g} ms"
+    return f"{milliseconds / 1e3:.3g} s"
 
 
 def metric_cells(by: str, name: str, metric: Metric) -> list[str]:
