@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bench.gates.latency import confidence_of_look
 from bench.gates.speed import HYBRID, STAGES, Request
+from bench.progress import progress
 from bench.report.cells import in_time
-from bench.report.progress import progress
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup
 from bench.timing.ratio import Ratio, paired_ratio

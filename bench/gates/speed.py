@@ -9,8 +9,8 @@ import torch
 from bench.gates.compared import SMALLEST_EFFECT, Comparison
 from bench.gates.latency import measure_until_decided
 from bench.profiles import Profile
+from bench.progress import progress
 from bench.report import Timing, timings
-from bench.report.progress import progress
 from bench.timing.arms import ceiling_of
 from bench.timing.case import Case, timed_model
 from bench.timing.clock import clock_for

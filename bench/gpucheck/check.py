@@ -17,8 +17,8 @@ from bench.errors import UserError
 from bench.gpucheck.parts import Part
 from bench.gpucheck.subject import Checked
 from bench.gpucheck.targets import COLUMNS, Row, judge
+from bench.progress import progress
 from bench.report.origin import Origin
-from bench.report.progress import progress
 from bench.report.terminal import COLOURS, print_line, print_table
 from bench.tasks.atomic import write_atomically
 

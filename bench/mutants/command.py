@@ -20,7 +20,7 @@ from bench.mutants.results import COLUMNS, cells, unexpected, verdicts_of
 from bench.mutants.session import Result, changes_of, run_clean, run_mutants
 from bench.mutants.tests import Tests, with_tests
 from bench.mutants.write import write_session
-from bench.report.progress import Bar, progress
+from bench.progress import Bar, progress
 from bench.verdict import Outcome, Verdict
 
 PRELOADED = (LlavaForConditionalGeneration, LlavaProcessor)

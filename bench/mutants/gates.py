@@ -55,7 +55,7 @@ HARNESS = (
     Selection("test_verdict.py"),
     Selection("test_gates_accuracy.py"),
     Selection("test_gates_paired.py"),
-    Selection("test_report_progress.py"),
+    Selection("test_progress.py"),
     Selection("test_needs.py"),
     Selection("test_checkpoint.py"),
     Selection("test_syncs_gpu_gate.py"),

@@ -27,7 +27,7 @@ from rich.text import Text
 import hybrid
 from bench.errors import UserError
 from bench.models import Answerer
-from bench.report.progress import progress
+from bench.progress import progress
 from bench.runs import margins
 from bench.runs.predictions import FILE, appending, demand_sealed, line, merge, read_all, seal
 from bench.runs.ranks import ALONE, Ranks

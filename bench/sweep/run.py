@@ -15,8 +15,8 @@ from bench.gates.matching import matched_ids
 from bench.gates.paired import Pairs, difference_interval, wilson_interval
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.profiles import Profile
+from bench.progress import progress
 from bench.report.origin import git
-from bench.report.progress import progress
 from bench.report.terminal import print_line
 from bench.runs.evaluate import Options, evaluate, open_task
 from bench.sweep.grid import Cell

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from bench.errors import UserError
-from bench.report.progress import progress
+from bench.progress import progress
 from bench.tasks.load import KNOWN, lmu_data
 from bench.tasks.tsv import check_md5
 

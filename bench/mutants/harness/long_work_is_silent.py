@@ -3,7 +3,7 @@
 from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="bench.report.progress:Bar.reach",
+    target="bench.progress:Bar.reach",
     old="if self.logs and not ended and",
     new="if not self.logs and not ended and",
     source=MADE,

@@ -15,8 +15,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bench.report.terminal import print_line
-
 LINE_EVERY_S = 30.0
 DRAW_EVERY_S = 0.1
 
@@ -87,7 +85,7 @@ class Bar:
     def say(self, line: str) -> None:
         """A line of its own, above the bar or in the log."""
         self.said = self.clock()
-        print_line(self.console, line)
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _so_far(self, at: float) -> str:
         elapsed = at - self.started
