@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 
 import pytest
+import torch
 
 from bench.cost.stages import config_7b
+from bench.timing import host
 from bench.timing.gpu import known_gpu, load_gpu
 from bench.timing.host import measure_host_ceiling
 from bench.timing.roofline import (
@@ -152,7 +154,20 @@ def test_a_driver_s_name_leads_to_the_gpu_of_the_predictions() -> None:
 
 
 def test_the_ceiling_of_this_machine_is_measured() -> None:
-    ceiling = measure_host_ceiling(threads=1, seconds=0.05)
+    ceiling = measure_host_ceiling(threads=1, dtype=torch.bfloat16, weight_bytes=1000, seconds=0.05)
     assert 1e8 < ceiling.flops_per_s < 1e14
     assert 1e8 < ceiling.bytes_per_s < 1e13
-    assert "1 threads" in ceiling.name
+    assert ceiling.name == "this CPU, 1 threads, bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("weight_bytes", "bandwidth"), [(6 << 20, 100.0), (13 << 30, 20.0)], ids=["cached", "not"]
+)
+def test_only_small_weights_may_come_from_the_cache(
+    monkeypatch: pytest.MonkeyPatch, weight_bytes: int, bandwidth: float
+) -> None:
+    speeds = {host.CACHED: 100.0, host.UNCACHED: 20.0}
+    monkeypatch.setattr(host, "_copies", lambda size, seconds: speeds[size])
+    monkeypatch.setattr(host, "_products", lambda rows, dtype, seconds: float(rows))
+    ceiling = measure_host_ceiling(threads=1, dtype=torch.float32, weight_bytes=weight_bytes)
+    assert (ceiling.bytes_per_s, ceiling.flops_per_s) == (bandwidth, max(host.MATRICES))

@@ -112,7 +112,7 @@ def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
     profile, gate = request.profile, request.profile.latency
     model = timed_model(profile, request.weights)
     clock = clock_for(request.device)
-    ceiling = ceiling_of(request.device, profile.model.threads)
+    ceiling = ceiling_of(model.llava, profile.model.threads)
     comparisons = (
         [Comparison(arm=HYBRID, reference=BASE, stages=STAGES, effect=request.effect)]
         if BASE in elsewhere

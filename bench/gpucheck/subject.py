@@ -103,7 +103,7 @@ def checked_on_gpu(llava: Any, profile: Profile, stand_in: Subject, reproduce: s
         capture=captured,
         stand_in=stand_in,
         threads=threads,
-        ceiling=ceiling_of(torch.device(llava.device), threads),
+        ceiling=ceiling_of(llava, threads),
         reproduce=reproduce,
     )
 

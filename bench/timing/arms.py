@@ -31,11 +31,13 @@ def answer_arm(
     return dense_arm(answerer.llava, batch, new_tokens)
 
 
-def ceiling_of(device: torch.device, threads: int) -> Ceiling | None:
-    """What the device does at best: measured on a CPU, from data sheets on a GPU, or unknown."""
-    if device.type == "cpu":
-        return measure_host_ceiling(threads=threads)
-    gpu = known_gpu(torch.cuda.get_device_name(device))
+def ceiling_of(llava: Any, threads: int) -> Ceiling | None:
+    """What its device does at best with such weights: measured on a CPU, from data sheets on a GPU,
+    or unknown."""
+    if llava.device.type == "cpu":
+        held = sum(weight.nbytes for weight in llava.parameters())
+        return measure_host_ceiling(threads=threads, dtype=llava.dtype, weight_bytes=held)
+    gpu = known_gpu(torch.cuda.get_device_name(llava.device))
     return gpu.ceiling if gpu else None
 
 

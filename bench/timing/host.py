@@ -8,32 +8,42 @@ import torch
 
 from bench.timing.roofline import Ceiling
 
-MATRIX = 1024  # 2.1 GFLOP a product, 12 MB
+MATRICES = (1024, 2048)  # rows: 2.1 and 17 GFLOP a product; which is faster depends on the core
 # A small model's weights stay in the cache, which is faster than memory. A floor must not count
-# on them coming from memory, so the fastest of a cached and an uncached copy is the ceiling.
-COPY_BYTES = (1 << 20, 1 << 26)
+# on them coming from memory, so the faster of a cached and an uncached copy is the ceiling. Weights
+# that no cache holds come from memory.
+CACHED, UNCACHED = 1 << 20, 1 << 28
 
 
-def measure_host_ceiling(*, threads: int, seconds: float = 0.3) -> Ceiling:
-    """Float32 matrix products and copies on `threads` threads, the best of many, in about
-    3 * `seconds`. Best, not median: a ceiling is what the machine can do undisturbed.
+def measure_host_ceiling(
+    *, threads: int, dtype: torch.dtype, weight_bytes: int, seconds: float = 0.3
+) -> Ceiling:
+    """Matrix products in `dtype` and copies on `threads` threads, the best of many, in about
+    4 * `seconds`. Best, not median: a ceiling is what the machine can do undisturbed.
     """
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        left, right = torch.rand(MATRIX, MATRIX), torch.rand(MATRIX, MATRIX)
-        product = torch.empty(MATRIX, MATRIX)
-        flops = 2 * MATRIX**3 / _best(partial(torch.mm, left, right, out=product), seconds)
-        bandwidth = 0.0
-        for size in COPY_BYTES:
-            source, target = torch.rand(size // 4), torch.empty(size // 4)
-            copy_s = _best(partial(target.copy_, source), seconds)
-            bandwidth = max(bandwidth, 2 * size / copy_s)  # read once, written once
+        flops = max(_products(rows, dtype, seconds) for rows in MATRICES)
+        sizes = (CACHED, UNCACHED) if weight_bytes < UNCACHED else (UNCACHED,)
+        bandwidth = max(_copies(size, seconds) for size in sizes)
     finally:
         torch.set_num_threads(threads_before)
-    return Ceiling(
-        name=f"this CPU, {threads} threads, float32", flops_per_s=flops, bytes_per_s=bandwidth
-    )
+    name = f"this CPU, {threads} threads, {str(dtype).removeprefix('torch.')}"
+    return Ceiling(name=name, flops_per_s=flops, bytes_per_s=bandwidth)
+
+
+def _products(rows: int, dtype: torch.dtype, seconds: float) -> float:
+    """FLOP/s."""
+    left, right = (torch.rand(rows, rows).to(dtype) for _ in range(2))
+    product = torch.empty(rows, rows, dtype=dtype)
+    return 2 * rows**3 / _best(partial(torch.mm, left, right, out=product), seconds)
+
+
+def _copies(size: int, seconds: float) -> float:
+    """Bytes/s, read once and written once."""
+    source, target = torch.rand(size // 4), torch.empty(size // 4)
+    return 2 * size / _best(partial(target.copy_, source), seconds)
 
 
 def _best(work: Callable[[], object], seconds: float) -> float:
