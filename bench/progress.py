@@ -66,7 +66,7 @@ class Bar:
         self.skipped += count
         self.advance(count)
 
-    def advance(self, count: float = 1, *, now: str = "") -> None:
+    def advance(self, count: float = 1, now: str = "") -> None:
         """So much more is done; `now` is what is under way."""
         self.reach(self.done + count, now=now)
 

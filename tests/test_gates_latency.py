@@ -17,7 +17,7 @@ from bench.timing.clock import HostClock
 from bench.timing.conditions import Conditions
 from bench.timing.interleave import Arm, Stopwatch
 from bench.timing.samples import Block, Samples
-from bench.verdict import Outcome, exit_code
+from bench.verdict import Outcome, Verdict, exit_code
 
 
 def samples(hybrid: float, *, blocks: int = 40, dense: float = 1.0) -> Samples:
@@ -155,24 +155,27 @@ def test_an_arm_that_was_not_measured_cannot_be_compared_to() -> None:
         latency_gate(samples(1.0), {}, [AGAINST_BASE], reproduce="nox")
 
 
+CALM = Conditions(wall_s=1.0, cpu_s=1.0, cores=1, switches=0, queue_s=0.0, steal_s=0.0)
+STALLED = replace(CALM, cpu_s=0.6, queue_s=0.4)
+
+
+def against_dense(taken: Samples) -> list[Verdict]:
+    """A bound and a comparison of two revisions, on the same samples."""
+    compared = replace(AGAINST_BASE, reference="dense")
+    return latency_gate(taken, {"hybrid": {"prefill": 1.0}}, [compared], reproduce="nox")
+
+
 def test_a_machine_that_is_too_busy_decides_nothing() -> None:
-    calm = Conditions(wall_s=1.0, cpu_s=1.0, cores=1, switches=0, queue_s=0.0, steal_s=0.0)
-    starved = replace(calm, cpu_s=0.3, queue_s=0.7)
-    stalled = replace(calm, cpu_s=0.6, queue_s=0.4)
-    for busy in ([starved] * 40, [stalled if block % 5 else calm for block in range(40)]):
+    starved = replace(CALM, cpu_s=0.3, queue_s=0.7)
+    for busy in ([starved] * 40, [STALLED if block % 5 else CALM for block in range(40)]):
         taken = replace(
             samples(2.0),
             conditions=[
-                dict.fromkeys(("dense", "hybrid"), (calm if one is stalled else one, one))
+                dict.fromkeys(("dense", "hybrid"), (CALM if one is STALLED else one, one))
                 for one in busy
             ],
         )
-        bound, compared = latency_gate(
-            taken,
-            {"hybrid": {"prefill": 1.0}},
-            [replace(AGAINST_BASE, reference="dense")],
-            reproduce="nox",
-        )
+        bound, compared = against_dense(taken)
         assert (bound.outcome, compared.outcome) == (Outcome.UNSURE, Outcome.UNSURE)
         assert "too busy" in bound.reason
         assert compared.reason.startswith("UNSURE: the machine is too busy")
@@ -180,21 +183,14 @@ def test_a_machine_that_is_too_busy_decides_nothing() -> None:
 
 def test_an_arm_of_which_nothing_undisturbed_is_left_waits_for_more() -> None:
     """As in a first look at few blocks, when only each second one has the reference."""
-    calm = Conditions(wall_s=1.0, cpu_s=1.0, cores=1, switches=0, queue_s=0.0, steal_s=0.0)
-    stalled = replace(calm, cpu_s=0.6, queue_s=0.4)
     taken = samples(2.0)
     blocks = [
         block if number == 0 else {"hybrid": block["hybrid"]}
         for number, block in enumerate(taken.blocks)
     ]
-    conditions = [{"hybrid": (stalled if number == 0 else calm, calm)} for number in range(40)]
+    conditions = [{"hybrid": (STALLED if number == 0 else CALM, CALM)} for number in range(40)]
     taken = replace(taken, blocks=blocks, conditions=conditions[: len(blocks)])
-    bound, compared = latency_gate(
-        taken,
-        {"hybrid": {"prefill": 1.0}},
-        [replace(AGAINST_BASE, reference="dense")],
-        reproduce="nox",
-    )
+    bound, compared = against_dense(taken)
     assert (bound.outcome, compared.outcome) == (Outcome.UNSURE, Outcome.UNSURE)
     assert "every block with both arms was disturbed" in bound.reason
 

@@ -20,7 +20,7 @@ from bench.mutants.results import COLUMNS, cells, unexpected, verdicts_of
 from bench.mutants.session import Result, changes_of, run_clean, run_mutants
 from bench.mutants.tests import Tests, with_tests
 from bench.mutants.write import write_session
-from bench.progress import Bar, progress
+from bench.progress import progress
 from bench.verdict import Outcome, Verdict
 
 PRELOADED = (LlavaForConditionalGeneration, LlavaProcessor)
@@ -65,11 +65,11 @@ def judge(
             times = repeat_clean or 1
             total = times * len(gates) + (0 if repeat_clean else len(mutants))
             with progress("mutants", total, MofNCompleteColumn()) as bar:
-                show = partial(_show, bar)
-                spent = run_clean(gates, times=times, folder=folder, jobs=jobs, progress=show)
+                judged = partial(bar.advance, 1)
+                spent = run_clean(gates, times=times, folder=folder, jobs=jobs, progress=judged)
                 if not repeat_clean:
                     results.extend(
-                        run_mutants(mutants, gates, folder=folder, jobs=jobs, progress=show)
+                        run_mutants(mutants, gates, folder=folder, jobs=jobs, progress=judged)
                     )
             names = ", ".join(gate.name for gate in gates)
             verdicts.append(
@@ -86,10 +86,6 @@ def judge(
     if results:
         verdicts += verdicts_of(results, reproduce=reproduce)
     return Session(results, verdicts, time.monotonic() - started)
-
-
-def _show(bar: Bar, name: str) -> None:
-    bar.advance(now=name)
 
 
 __all__ = ["COLUMNS", "Session", "cells", "judge", "unexpected", "write_session"]
