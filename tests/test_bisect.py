@@ -118,6 +118,7 @@ def test_another_checkouts_code_is_never_judged(tmp_path: Path) -> None:
         bisect(tmp_path, good, bad, "cost", [])
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_search_leaves_nothing_behind(tmp_path: Path) -> None:
     commits = history(tmp_path, GREEN, "import time; time.sleep(600)")
     search = subprocess.Popen(

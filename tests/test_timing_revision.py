@@ -73,6 +73,7 @@ def test_nothing_is_left_when_the_measurement_breaks_off(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("interruptible")
 def test_nothing_is_left_when_the_process_is_told_to_end(
     checkout: Path, temporary_files: Path, number: signal.Signals
 ) -> None:
