@@ -23,11 +23,13 @@ from bench.cli import (
     sweep,
     syncs,
 )
+from bench.cli.usage import OneLineUsage
 from bench.errors import UserError
 
 INTERRUPTED = 130
 
 app = typer.Typer(
+    cls=OneLineUsage,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
