@@ -4,8 +4,7 @@ No GPU is needed for it: PyTorch's operator database says which dtypes each devi
 """
 
 from collections.abc import Iterable
-from itertools import product
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -13,11 +12,9 @@ from torch.testing._internal.common_methods_invocations import op_db
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hybrid import HybridConfig, hybridize
-from hybrid.config import PruneMode, RankMode, RopeMode
-from tests.llavas import batch, random_llava
+from hybrid import hybridize
+from tests.llavas import batch, every_config, random_llava
 
-MERGING = (0.6, 0.5, 0.4, 1.0)
 # Not in the database: attention, views and copies, bits of integers, a table's rows. CUDA has all
 # of these for the dtypes that are listed.
 FLOATS = {torch.float32, torch.float16, torch.bfloat16}
@@ -84,17 +81,8 @@ def missing_on_cuda(calls: Iterable[Call]) -> list[str]:
 @pytest.mark.parametrize("dtype", sorted(FLOATS, key=str))
 def test_cuda_has_every_operator_in_its_dtype(dtype: torch.dtype) -> None:
     llava, given = random_llava().to(dtype), batch(4)
-    modes = product((None, MERGING), *map(get_args, (RopeMode, PruneMode, RankMode)))
-    configs = [HybridConfig(), HybridConfig(thresholds=MERGING, rope="virtual")]
-    configs += [
-        HybridConfig(
-            keep=5, aggregation_layer=1, thresholds=merging, rope=rope, prune=prune, rank=rank
-        )
-        for merging, rope, prune, rank in modes
-        if rope != "virtual"
-    ]
     recorder = Recorder()
-    for config in configs:
+    for config in every_config():
         model = hybridize(llava, config)
         inputs = model.place(**vars(given))
         with recorder:

@@ -1,0 +1,96 @@
+"""The whole path on CUDA tensors without a GPU: PyTorch's fake tensors have a device, a dtype and a
+shape, and no values. Nothing on it may be a host tensor, and nothing may ask for a value.
+
+Needs a build of torch that knows CUDA, as PyPI's does; CPU builds can't index a CUDA tensor.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    FakeTensor,
+    FakeTensorMode,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from hybrid import hybridize
+from hybrid.inputs import Inputs
+from tests.llavas import batch, every_config, random_llava
+
+pytestmark = pytest.mark.skipif(
+    torch.version.cuda is None, reason="this build of torch knows no CUDA"
+)
+CUDA = torch.device("cuda:0")
+
+
+class Devices(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The devices of all tensors that go in or come out of an operator."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.seen: dict[torch.device, set[str]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves((args, kwargs, out)):
+            if isinstance(leaf, torch.Tensor):
+                self.seen.setdefault(leaf.device, set()).add(str(func))
+        return out
+
+
+@pytest.fixture
+def mode() -> FakeTensorMode:
+    return FakeTensorMode(allow_non_fake_inputs=False)
+
+
+def on_cuda(tensor: torch.Tensor, mode: FakeTensorMode) -> FakeTensor:
+    return FakeTensor(mode, torch.empty_like(tensor, device="meta"), CUDA)
+
+
+def llava_on_cuda(dtype: torch.dtype, mode: FakeTensorMode) -> Any:
+    llava = random_llava().to(dtype)
+    for module in llava.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is not None:
+                    tensors[name] = on_cuda(tensor, mode)
+    return llava
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_every_tensor_stays_on_the_device_and_no_value_is_asked_for(
+    dtype: torch.dtype, mode: FakeTensorMode
+) -> None:
+    llava, given = llava_on_cuda(dtype, mode), batch(4)
+    given = replace(given, pixel_values=given.pixel_values.to(dtype))
+    placed = {name: on_cuda(tensor, mode) for name, tensor in vars(given).items()}
+    inputs = Inputs(**placed, padded=True)
+    for config in every_config():
+        with mode:
+            model = hybridize(llava, config)
+            with Devices() as devices:
+                state = model.prefill(inputs, 3)
+                model.select(state)
+                model.decode(state)
+                model.select(state)
+        assert devices.seen.keys() == {CUDA}, devices.seen
+        assert (state.logits.dtype, state.logits.device) == (dtype, CUDA)
+
+
+def test_a_host_tensor_would_be_noticed(mode: FakeTensorMode) -> None:
+    table = on_cuda(torch.zeros(4), mode)
+    with mode, Devices() as devices, pytest.raises(RuntimeError, match="cpu"):
+        table + torch.arange(4)
+    assert devices.seen.keys() == {torch.device("cpu")}
+
+
+def test_a_value_that_is_asked_for_would_be_noticed(mode: FakeTensorMode) -> None:
+    count = on_cuda(torch.zeros(()), mode)
+    with mode, pytest.raises(DataDependentOutputException):
+        count.item()
