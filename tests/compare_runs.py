@@ -1,11 +1,15 @@
-"""Small finished runs for the tests of `bench compare` and of reference runs."""
+"""Small finished runs and references for the tests of `bench compare` and of the gates."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.references.letters import add_letters
+from bench.tasks.load import FIXTURE_DATA
+from bench.tasks.mmbench import ROTATION, read_questions
 from bench.tasks.table import Table
+from bench.tasks.tsv import read_tsv
 from bench.tasks.xlsx import write_xlsx
 
 OPTIONS = {"A": "cat", "B": "dog", "C": "cow", "D": "hen"}
@@ -63,3 +67,25 @@ def run_folder(
     scored = {"recipe": {"prompt": "vlmevalkit", "matcher": "vlmevalkit-2025-04", **(recipe or {})}}
     (folder / "scores.json").write_text(json.dumps(scored))
     return folder
+
+
+def keep_letters(
+    folder: Path, name: str, *, wrong: Collection[int], questions: Collection[int]
+) -> None:
+    """A reference of the embedded data's `questions`, right in all of them but `wrong`."""
+    answers = {
+        item.index: item.answer
+        for item in read_questions(read_tsv(FIXTURE_DATA / "tiny-mmbench.tsv"))
+        if item.index % ROTATION in questions
+    }
+    add_letters(
+        name,
+        folder,
+        letters={i: None if i % ROTATION in wrong else answers[i] for i in answers},
+        answers=answers,
+        source="a test",
+        model="tiny",
+        data="tiny-mmbench",
+        matcher="vlmevalkit-2025-04",
+        prompt="vlmevalkit",
+    )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from bench.cli import main
 from bench.comparison.compare import Comparison, compare, print_comparison
 from bench.comparison.page import write_page
 from bench.comparison.same import demand_same_model
-from bench.comparison.side import load_side
+from bench.comparison.side import Side, load_side
 from bench.errors import UserError
 from bench.gates.paired import Pairs, difference_interval
 from bench.references.record import add_run
@@ -198,11 +199,74 @@ def test_files_of_other_rows_questions_or_answers_are_refused(tmp_path: Path) ->
 
 
 def test_other_right_answers_than_a_references_are_refused(tmp_path: Path) -> None:
+    """Also where every answer is wrong by both, which only the digest of all of them tells."""
     folder = tmp_path / "kept"
-    add_run(questions_xlsx(tmp_path / "one.xlsx", "AA"), "mine", folder)
+    add_run(questions_xlsx(tmp_path / "one.xlsx", "CC"), "mine", folder)
     other = load_side(str(questions_xlsx(tmp_path / "two.xlsx", "AA", right="B")))
     with pytest.raises(UserError, match="differ in right answers"):
         compare(load_side("mine", references=folder), other)
+
+
+def kept(folder: Path, run: Path, name: str = "all") -> Side:
+    add_run(run, name, folder)
+    return load_side(name, references=folder)
+
+
+def test_a_reference_is_cut_to_the_questions_of_a_run(tmp_path: Path) -> None:
+    everything = kept(tmp_path, questions_xlsx(tmp_path / "all.xlsx", "AABBAA"))
+    part = load_side(str(questions_xlsx(tmp_path / "part.xlsx", "AAAB", first=2)))
+    found = compare(everything, part)
+    row = found.rows[0]
+    assert (row.before, row.after, row.n) == (0.5, 0.75, 4)
+    assert (found.lost, found.gained) == ([5], [3, 4])
+    assert found.remarks[0] == "all holds 6 rows, of which the run's 4 count"
+    assert compare(part, everything).lost == [3, 4]  # in either place
+    more = load_side(str(questions_xlsx(tmp_path / "more.xlsx", "AAAA", first=4)))
+    with pytest.raises(UserError, match="all lacks row 7"):
+        compare(everything, more)
+
+
+@pytest.mark.parametrize("letters", ["AAA", "BBB", "ABA"])
+def test_a_reference_of_other_right_answers_is_not_cut(tmp_path: Path, letters: str) -> None:
+    everything = kept(tmp_path, questions_xlsx(tmp_path / "all.xlsx", letters))
+    other = load_side(str(questions_xlsx(tmp_path / "two.xlsx", "AA", right="B")))
+    with pytest.raises(UserError, match="differ in the right answer of row 1"):
+        compare(everything, other)
+
+
+def test_kept_captions_are_scored_on_the_images_of_the_run(tmp_path: Path) -> None:
+    captions = ["a cat", "nothing", "a cow", "a hen", "a fox"]
+    everything = kept(tmp_path, captions_xlsx(tmp_path / "all.xlsx", captions))
+    part = captions_xlsx(tmp_path / "part.xlsx", ["a cat", "a dog", "a cow"])
+    same = captions_xlsx(tmp_path / "same.xlsx", captions[:3])
+    found = compare(everything, load_side(str(part)))
+    assert found.rows == compared(same, part).rows
+    assert found.gained == [2] and found.lost == []
+    assert found.remarks == ["all holds 5 images, of which the run's 3 count"]
+    more = captions_xlsx(tmp_path / "more.xlsx", [*captions, "an owl"])
+    with pytest.raises(UserError, match="all lacks image 6"):
+        compare(everything, load_side(str(more)))
+    with pytest.raises(UserError, match="both keep captions without what people wrote"):
+        compare(everything, everything)
+
+
+def test_kept_captions_of_other_images_are_refused(tmp_path: Path) -> None:
+    everything = kept(tmp_path, captions_xlsx(tmp_path / "all.xlsx", ["a cat", "a dog"]))
+    run = load_side(str(captions_xlsx(tmp_path / "new.xlsx", ["a cat", "a dog"])))
+    other = replace(run, truth={1: ["a cat", "one cat"], 2: ["a dog", "two dogs"]})
+    with pytest.raises(UserError, match="differ in the captions of image 2"):
+        compare(everything, other)
+    asked = load_side(str(captions_xlsx(tmp_path / "asked.xlsx", ["a", "b"], question="What?")))
+    with pytest.raises(UserError, match="differ in prompt"):
+        compare(everything, asked)
+
+
+@needs_recorded
+def test_the_recorded_captions_are_their_reference() -> None:
+    found = compared(recorded("hybrid", "COCO_VAL"), f"{HYBRID}_COCO_VAL")
+    (row,) = found.rows
+    assert row.before == row.after == pytest.approx(0.7405894930846839, rel=1e-12)
+    assert (found.lost, found.gained, found.remarks) == ([], [], [])
 
 
 def test_a_reference_can_not_be_read_anew(tmp_path: Path) -> None:

@@ -17,12 +17,15 @@ from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.models import Checkpoint, load_checkpoint
 from bench.profiles import FOLDER, load_profile
 from bench.references import load_reference
+from bench.references.record import add_run
 from bench.runs.margins import FILE as MARGINS
 from bench.runs.predictions import FILE, SEAL
 from bench.subsets import load_subset
 from bench.tasks.load import FIXTURE_DATA
 from bench.verdict import Outcome
+from tests.compare_runs import keep_letters
 
+CAPTIONS = "llava_v1.5_7b_hybrid_COCO_VAL"
 LIMIT = 4
 COMMAND = ("gate", "--arm", "random", "--limit", str(LIMIT))
 Answer = tuple[int, str, str]
@@ -73,6 +76,12 @@ def numbers(work_dir: Path, gate: str) -> dict[str, float]:
     verdicts = json.loads((work_dir / "accuracy-verdicts.json").read_text())
     (found,) = [verdict["numbers"] for verdict in verdicts if verdict["gate"] == gate]
     return dict(found)
+
+
+def edit_text(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:
@@ -242,8 +251,8 @@ def test_the_prompts_of_both_data_sets_can_be_chosen(gate: Gate, work_dir: Path)
 def test_on_fewer_questions_the_floor_is_what_its_reference_scored_there(
     gate: Gate, work_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorded = dict.fromkeys(range(LIMIT), True) | {0: False, 99: True}
-    monkeypatch.setattr(quality, "load_reference", {"recorded": recorded}.__getitem__)
+    keep_letters(tmp_path, "recorded", wrong={0}, questions=range(99))
+    monkeypatch.setenv("VLM_HYBRID_REFERENCES", str(tmp_path))
     text = (FOLDER / "tiny.toml").read_text()
     (tmp_path / "mine.toml").write_text(
         text.replace("floor = 0.97", 'floor = 0.97\nreference = "recorded"')
@@ -257,10 +266,11 @@ def test_both_arms_are_paired_with_their_recorded_runs(
     gate: Gate, work_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against each other they may be equal and both be worse than they were."""
-    everything = dict.fromkeys(range(LIMIT), True)
-    recorded = {"hybrid before": everything | {1: False}, "dense before": everything}
-    monkeypatch.setattr(quality, "load_reference", recorded.__getitem__)
-    names = 'reference = "hybrid before"\ndense_reference = "dense before"\nrecorded_margin = 0.2'
+    keep_letters(tmp_path, "hybrid-before", wrong={1}, questions=range(9))
+    keep_letters(tmp_path, "dense-before", wrong=(), questions=range(LIMIT))
+    keep_letters(tmp_path, "too-few", wrong=(), questions=[0, 1, 3])
+    monkeypatch.setenv("VLM_HYBRID_REFERENCES", str(tmp_path))
+    names = 'reference = "hybrid-before"\ndense_reference = "dense-before"\nrecorded_margin = 0.2'
     text = (FOLDER / "tiny.toml").read_text().replace("floor = 0.97", f"floor = 0.97\n{names}")
     (tmp_path / "mine.toml").write_text(text)
     arguments = ("--profile", str(tmp_path / "mine.toml"), "--work-dir", str(tmp_path / "out"))
@@ -269,9 +279,37 @@ def test_both_arms_are_paired_with_their_recorded_runs(
     assert (found["gained"], found["lost"], found["bound"]) == (1, 0, -0.2)
     found = numbers(tmp_path / "out", "tiny-mmbench/dense/against-recorded")
     assert (found["gained"], found["lost"], found["questions"]) == (0, 0, LIMIT)
-    del everything[2]
-    code, _, error = gate("gate", "--limit", str(LIMIT), *arguments)
-    assert code == 2 and "the recorded run lacks question 2" in error
+    edit_text(tmp_path / "mine.toml", '"dense-before"', '"too-few"')
+    refused(gate("gate", "--limit", str(LIMIT), *arguments, "--reuse"), "too-few lacks row 2")
+    refused(gate("gate", *arguments, "--matcher", "lmms-2024"), "is vlmevalkit-2025-04 and not")
+    edit_text(tmp_path / "mine.toml", '"too-few"', f'"{CAPTIONS}"')
+    refused(gate("gate", *arguments), f"{CAPTIONS} is of coco, not of mmbench")
+
+
+def test_captions_are_paired_with_the_recorded_ones(
+    gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scored on the images of this run: CIDEr weighs words by the images that are asked."""
+    limit = ("--limit", "5")
+    gate("gate", *limit, "--work-dir", str(tmp_path))
+    run = tmp_path / "tiny_hybrid" / "tiny-coco"
+    monkeypatch.setenv("VLM_HYBRID_REFERENCES", str(tmp_path))
+    add_run(run, "same", None)
+    text = (FOLDER / "tiny.toml").read_text()
+    assert "floor = 5.5" in text
+    names = 'reference = "same"\nrecorded_margin = 0.2'
+    (tmp_path / "mine.toml").write_text(text.replace("floor = 5.5", f"floor = 5.5\n{names}"))
+    arguments = ("gate", "--profile", str(tmp_path / "mine.toml"), "--work-dir", str(tmp_path))
+    gate(*arguments, *limit, "--reuse")
+    found = numbers(tmp_path, "tiny-coco/hybrid/against-recorded")
+    assert (found["value"], found["images"], found["bound"]) == (0.0, 5, -0.2)
+    gate(*arguments, "--limit", "3")
+    found = numbers(tmp_path, "tiny-coco/hybrid/against-recorded")
+    assert (found["value"], found["images"]) == (0.0, 3)
+    refused(gate(*arguments, "--limit", "6"), "same lacks image")
+    gate(*arguments, *limit, "--arm", "dymu")  # the recorded run is the hybrid's
+    assert "against-recorded" not in (tmp_path / "accuracy-verdicts.json").read_text()
+    refused(gate(*arguments, "--caption-prompt", "one-sentence"), "whose prompt is vlmevalkit and")
 
 
 def test_captions_are_asked_for_in_the_profile_s_words(gate: Gate, tmp_path: Path) -> None:
@@ -332,9 +370,8 @@ def test_the_element_type_can_be_chosen_and_is_recorded(
 def test_a_profile_s_subsets_are_asked_unless_everything_is_wanted(
     gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        quality, "load_reference", {"recorded": {0: False, 1: True, 2: True}}.__getitem__
-    )
+    keep_letters(tmp_path, "recorded", wrong={0}, questions=range(3))
+    monkeypatch.setenv("VLM_HYBRID_REFERENCES", str(tmp_path))
     (tmp_path / "questions.txt").write_text("0\n2\n")
     (tmp_path / "images.txt").write_text("".join(f"{image}\n" for image in range(5)))
     text = (FOLDER / "tiny.toml").read_text()

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
-from bench.references import load_reference, read_reference, reference_names
+from bench.references import load_captions, load_letters, load_reference, reference_names
+from bench.references.captions import truth_digest
+from bench.references.files import SHIPPED
 from bench.references.record import add_run, record
-from bench.references.store import SHIPPED
 from bench.tasks import MATCHERS
 from tests.compare_runs import captions_xlsx, questions_xlsx
 from tests.task_files import RECORDED, needs_recorded
 
 DENSE, HYBRID = "llava_v1.5_7b_MMBench_DEV_EN", "llava_v1.5_7b_hybrid_MMBench_DEV_EN"
+CAPTIONS = "llava_v1.5_7b_hybrid_COCO_VAL"
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +48,7 @@ def test_the_two_shipped_references_pair_by_question() -> None:
 
 @pytest.mark.parametrize("name", [DENSE, HYBRID])
 def test_a_recipe_counts_what_its_csv_holds_and_carries_no_text(name: str) -> None:
-    reference = read_reference(name)
+    reference = load_letters(name)
     recipe = reference.recipe
     assert recipe.rows == len(reference.letters) and recipe.questions == len(reference.hits)
     assert recipe.rows_right == sum(reference.row_hits.values())
@@ -60,7 +62,7 @@ def test_a_recipe_counts_what_its_csv_holds_and_carries_no_text(name: str) -> No
 def test_recording_again_gives_the_shipped_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.references.store.SHIPPED", tmp_path / "nothing shipped yet")
+    monkeypatch.setattr("bench.references.files.SHIPPED", tmp_path / "nothing shipped yet")
     for path in record(RECORDED, tmp_path):
         for file in (path, path.with_suffix(".json")):
             assert file.read_bytes() == (SHIPPED / file.name).read_bytes()
@@ -72,7 +74,7 @@ def test_a_users_run_is_kept_where_they_said_and_comes_back(tmp_path: Path) -> N
     path = add_run(run, None, folder)
     assert path == folder / "mine_tiny-mmbench.csv"
     assert load_reference("mine_tiny-mmbench", folder) == {1: True, 2: False, 3: False, 4: False}
-    assert reference_names(folder) == [DENSE, HYBRID, "mine_tiny-mmbench"]
+    assert reference_names(folder) == [DENSE, CAPTIONS, HYBRID, "mine_tiny-mmbench"]
     recipe = json.loads(path.with_suffix(".json").read_text())
     assert recipe["data"] == "tiny-mmbench" and recipe["model"] == "mine"
     assert str(tmp_path) not in path.with_suffix(".json").read_text()
@@ -91,8 +93,8 @@ def test_without_a_folder_references_stand_in_the_working_directory_or_where_the
 def test_what_a_matcher_can_not_read_has_no_letter(tmp_path: Path) -> None:
     run = questions_xlsx(tmp_path / "run.xlsx", ["A", "no idea", "A", "A"])
     add_run(run, "unsure", tmp_path)
-    assert read_reference("unsure", tmp_path).letters[2] is None
-    assert read_reference("unsure", tmp_path).recipe.unreadable == 1
+    assert load_letters("unsure", tmp_path).letters[2] is None
+    assert load_letters("unsure", tmp_path).recipe.unreadable == 1
 
 
 def test_a_name_is_never_given_twice(tmp_path: Path) -> None:
@@ -112,7 +114,9 @@ def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> No
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
-    with pytest.raises(UserError, match=f"no reference 'llava': there are {DENSE}, {HYBRID}"):
+    with pytest.raises(
+        UserError, match=f"no reference 'llava': there are {DENSE}, {CAPTIONS}, {HYBRID}"
+    ):
         load_reference("llava")
 
 
@@ -121,13 +125,41 @@ def test_a_missing_run_is_named(tmp_path: Path) -> None:
         add_run(tmp_path / "none", None, tmp_path)
 
 
-def test_captions_have_no_letters_to_keep(tmp_path: Path) -> None:
-    run = captions_xlsx(tmp_path / "captions.xlsx", ["a cat", "a dog"])
-    with pytest.raises(UserError, match="holds captions"):
-        add_run(run, "captions", tmp_path)
+def test_captions_are_kept_and_what_people_wrote_is_not(tmp_path: Path) -> None:
+    run = captions_xlsx(tmp_path / "model_coco.xlsx", ["a cat,\nblack", 'a "dog"'])
+    path = add_run(run, "captions", tmp_path / "kept")
+    found = load_captions("captions", tmp_path / "kept")
+    assert found.captions == {1: "a cat,\nblack", 2: 'a "dog"'}
+    assert found.truth == {
+        1: truth_digest(["a cat", "one cat"]),
+        2: truth_digest(["a dog", "one dog"]),
+    }
+    assert found.recipe.images == 2
+    assert "one cat" not in path.read_text()
 
 
-@pytest.mark.parametrize("damage", ["csv", "json", "fields", "missing"])
+def test_a_digest_of_captions_is_blind_to_white_space_alone() -> None:
+    assert truth_digest(["a cat ", "one\n cat"]) == truth_digest(["a cat", "one cat"])
+    others = (["a cat"], ["one cat", "a cat"], ["a cat", "One cat"], ["a cat", "one", "cat"])
+    for other in others:
+        assert truth_digest(other) != truth_digest(["a cat", "one cat"])
+
+
+def test_the_shipped_captions_are_the_recorded_ones() -> None:
+    found = load_captions(CAPTIONS)
+    assert len(found.captions) == len(found.truth) == found.recipe.images == 5000
+    assert found.recipe.cider == pytest.approx(0.74059, abs=1e-5)
+    assert found.recipe.prompt == "recorded-hybrid" and found.recipe.tokeniser == "raw"
+
+
+def test_a_reference_of_the_other_kind_is_refused_by_name() -> None:
+    with pytest.raises(UserError, match=f"{CAPTIONS} keeps captions"):
+        load_reference(CAPTIONS)
+    with pytest.raises(UserError, match=f"{DENSE} keeps letters"):
+        load_captions(DENSE)
+
+
+@pytest.mark.parametrize("damage", ["csv", "json", "fields", "list", "kind", "missing"])
 def test_a_damaged_reference_is_an_error_in_one_line(tmp_path: Path, damage: str) -> None:
     for ending in ("csv", "json"):
         shutil.copy(SHIPPED / f"{DENSE}.{ending}", tmp_path / f"mine.{ending}")
@@ -138,6 +170,10 @@ def test_a_damaged_reference_is_an_error_in_one_line(tmp_path: Path, damage: str
         recipe.write_bytes(recipe.read_bytes()[:40])
     elif damage == "fields":
         recipe.write_text("{}")
+    elif damage == "list":
+        recipe.write_text("[]")
+    elif damage == "kind":
+        recipe.write_text(recipe.read_text().replace("mmbench", "coco"))
     else:
         rows.unlink()
     with pytest.raises(UserError, match="mine") as caught:

@@ -22,6 +22,7 @@ def bench(*arguments: str) -> tuple[int, str, str]:
         (["run"], "--data", "python -m bench run --help"),
         (["reference", "nope"], "nope", "python -m bench reference --help"),
         (["gate-check", "--live", "some"], "--live", "python -m bench gate-check --help"),
+        (["gate-check", "--live", "1", "--record", "x"], "--live or --record, not both", ""),
         (["run", "--keep"], "--keep", ""),  # typer does not say whose option it is
     ],
 )

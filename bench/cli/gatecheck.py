@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import command_line, leave
+from bench.errors import UserError
 
 app = typer.Typer()
 
@@ -39,7 +40,7 @@ def gate_check(
     from bench.report import print_line, print_verdicts
 
     if live is not None and record is not None:
-        raise typer.BadParameter("give --live or --record, not both")
+        raise UserError("give --live or --record, not both")
     console, command = Console(), command_line()
 
     def say(line: str) -> None:

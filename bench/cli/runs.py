@@ -231,7 +231,7 @@ def add_reference(
         str | None, typer.Option(help="Read the answers anew by this matcher; else by its own.")
     ] = None,
 ) -> None:
-    """Keep a run's letters, small and without any text, to compare later runs with.
+    """Keep what a run answered, to compare later runs with: its letters, or its captions.
 
     Example: python -m bench reference add outputs/tiny/tiny-mmbench --name dense
     """

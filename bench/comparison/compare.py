@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from bench.comparison.flips import near_ties
+from bench.comparison.recorded import on_equal_samples
 from bench.comparison.same import demand_comparable, unit
 from bench.comparison.side import Side
 from bench.gates.breakdown import (
@@ -80,7 +81,8 @@ def compare(before: Side, after: Side) -> Comparison:
     Raises:
         UserError: the runs differ in data, ids or recipe; the message names the difference.
     """
-    remarks = demand_comparable(before, after)
+    before, after, remarks = on_equal_samples(before, after)
+    remarks += demand_comparable(before, after)
     changes = {
         i: after.values[i] - before.values[i]
         for i in matched_ids(after.values, before.values, unit=unit(before))

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.references.store import answers_sha256, read_reference, reference_names
+from bench.references.captions import CaptionReference
+from bench.references.files import reference_names
+from bench.references.letters import answers_sha256
+from bench.references.store import read_reference
 from bench.runs import margins
 from bench.runs.margins import Tops
 from bench.runs.predictions import FILE, demand_sealed, read_predictions
@@ -34,11 +37,12 @@ class Side:
         data: the data set's name.
         recipe: prompt, and matcher or tokeniser.
         score: gives `values`, once it is known that the runs compare: CIDEr takes seconds.
-        answers: row -> text; empty for a reference, which keeps none.
+        answers: row -> text; empty for a reference of letters, which keeps none.
         letters: row -> letter read, None where nothing was read; empty for captions.
         row_hits: row -> whether its letter was right; empty for captions.
         questions: row -> its question; empty for a reference and for captions.
-        truth: image -> its captions, as text; empty for multiple choice.
+        truth: image -> its captions, as text; empty for multiple choice and a reference.
+        truth_digests: image -> a digest of that, kept by a reference; otherwise empty.
         categories: level -> question -> category.
         answers_sha256: identity of the right letters; empty for captions.
         tops: row -> its first tokens' logits; empty if margins were not recorded.
@@ -57,10 +61,16 @@ class Side:
     row_hits: Mapping[int, bool] = field(default_factory=dict)
     questions: Mapping[int, Question] = field(default_factory=dict)
     truth: Mapping[int, list[str]] = field(default_factory=dict)
+    truth_digests: Mapping[int, str] = field(default_factory=dict)
     categories: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     answers_sha256: str = ""
     tops: Mapping[int, Tops] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is what was kept of a run, and not the run."""
+        return self.folder is None
 
     @cached_property
     def values(self) -> Mapping[int, float]:
@@ -219,6 +229,8 @@ def _from_table(
 
 def _from_reference(name: str, matcher: str | None, folder: Path | None) -> Side:
     reference = read_reference(name, folder)
+    if isinstance(reference, CaptionReference):
+        return _from_captions(reference)
     recipe = reference.recipe
     if matcher is not None and matcher != recipe.matcher:
         raise UserError(
@@ -236,4 +248,26 @@ def _from_reference(name: str, matcher: str | None, folder: Path | None) -> Side
         letters=reference.letters,
         row_hits=reference.row_hits,
         answers_sha256=recipe.answers,
+    )
+
+
+def _from_captions(reference: CaptionReference) -> Side:
+    recipe = reference.recipe
+
+    def score() -> Mapping[int, float]:
+        raise UserError(
+            f"{reference.name} keeps no captions by people to score its own by: compare it with a"
+            " run, which has them"
+        )
+
+    return Side(
+        name=recipe.model,
+        source=reference.name,
+        folder=None,
+        kind="coco",
+        data=recipe.data,
+        recipe={"prompt": recipe.prompt, "tokeniser": recipe.tokeniser},
+        score=score,
+        answers=reference.captions,
+        truth_digests=reference.truth,
     )

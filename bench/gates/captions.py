@@ -33,32 +33,52 @@ def caption_gate(
     per_image_cider, reference_per_image: image id -> CIDEr of its caption. Margin and floor are
         in the same unit (pycocoevalcap's own, where 1.0 is what VLMEvalKit prints as 100).
 
+    Paired as `paired_gate` says. The floor is compared with the score itself.
+
+    Raises UserError as `paired_gate` does, and for a floor that is not positive.
+    """
+    if not (math.isfinite(floor) and floor >= 0):
+        raise UserError(f"caption floor is {floor}: give the lowest acceptable CIDEr, 1.0")
+    pair = paired_gate(
+        per_image_cider=per_image_cider,
+        reference_per_image=reference_per_image,
+        margin=margin,
+        reproduce=reproduce,
+        reference=reference,
+        gate=f"{gate}/paired",
+    )
+    scores = np.array(list(per_image_cider.values()))
+    return [pair, _floor_verdict(scores, floor=floor, reproduce=reproduce, gate=f"{gate}/floor")]
+
+
+def paired_gate(
+    *,
+    per_image_cider: Mapping[int, float],
+    reference_per_image: Mapping[int, float],
+    margin: float,
+    reproduce: str,
+    reference: str,
+    gate: str,
+) -> Verdict:
+    """Judges CIDEr by image against a run of the same images: of this job, or a recorded one.
+
     Paired bootstrap over images: both runs are resampled together, and the corpus score is the
     mean of the images' scores. The document frequencies, which come from the references of the
     whole set, are held fixed, as in a run whose references do not change. PASS if the one-sided
     95% lower bound of the difference is above -margin, FAIL if the upper one is below it, else
-    UNSURE. The floor is compared with the score itself.
+    UNSURE.
 
     Raises UserError for empty runs, differing images, a score that is NaN, infinite or negative,
-    or a margin or floor that is not positive.
+    or a margin that is not positive.
     """
     if not (math.isfinite(margin) and margin > 0):
         raise UserError(f"caption margin is {margin}: give the acceptable loss of CIDEr, 0.05")
-    if not (math.isfinite(floor) and floor >= 0):
-        raise UserError(f"caption floor is {floor}: give the lowest acceptable CIDEr, 1.0")
     ids = matched_ids(per_image_cider, reference_per_image, unit="image")
     now = np.array([_checked(per_image_cider, i, "run") for i in ids])
     before = np.array([_checked(reference_per_image, i, "reference") for i in ids])
-    return [
-        _paired_verdict(
-            now - before,
-            margin=margin,
-            reproduce=reproduce,
-            reference=reference,
-            gate=f"{gate}/paired",
-        ),
-        _floor_verdict(now, floor=floor, reproduce=reproduce, gate=f"{gate}/floor"),
-    ]
+    return _paired_verdict(
+        now - before, margin=margin, reproduce=reproduce, reference=reference, gate=gate
+    )
 
 
 def bootstrap_means(values: NDArray[np.float64], resamples: int = RESAMPLES) -> NDArray[np.float64]:

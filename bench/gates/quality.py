@@ -5,19 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.comparison.flips import near_ties
+from bench.comparison.recorded import cut
 from bench.comparison.same import demand_comparable, demand_same_model
 from bench.comparison.side import Side, load_side
 from bench.errors import UserError
 from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
-from bench.gates.captions import caption_gate
+from bench.gates.captions import caption_gate, paired_gate
 from bench.models import Checkpoint, load_checkpoint
 from bench.profiles import Profile
-from bench.references import load_reference
 from bench.runs.evaluate import Options, evaluate, open_task
 from bench.subsets import load_subset
 from bench.tasks import DEFAULT_PROMPT, Task, comparable
+from bench.tasks.task import NOT_RECORDED, Kind
 from bench.verdict import Verdict
 from hybrid import Keep
+
+KINDS: tuple[Kind, Kind] = ("mmbench", "coco")
+Judged = tuple[Kind, str]  # kind of data, and arm
 
 
 def quality_gate(
@@ -43,23 +47,24 @@ def quality_gate(
     names = (profile.data.mmbench, profile.data.coco)
     tasks = [open_task(data, each) for data, each in zip(names, asked, strict=True)]
     baselines = [None if against is None else _baseline(against, task) for task in tasks]
+    recorded = _recorded(profile, arm, dict(zip(KINDS, asked, strict=True)))
     checkpoint = load_checkpoint(profile)
     (mmbench, before), (coco, coco_before) = (
         _sides(checkpoint, profile, arm, keep, task, each, baseline)
         for task, each, baseline in zip(tasks, asked, baselines, strict=True)
     )
     floor = profile.mmbench.floor
-    margin = profile.mmbench.margin
-    if profile.data.mmbench_subset is not None and profile.mmbench.subset_margin is not None:
-        margin = profile.mmbench.subset_margin
     fewer = options.limit is not None or profile.data.mmbench_subset is not None
-    if fewer and profile.mmbench.reference is not None:
-        floor = floor_on(load_reference(profile.mmbench.reference), mmbench.hits)
+    if fewer and ("mmbench", "hybrid") in recorded:
+        floor = floor_on(recorded["mmbench", "hybrid"].hits, mmbench.hits)
+    of_mmbench: dict[Judged, Side] = {("mmbench", arm): mmbench}
+    if against is None:
+        of_mmbench["mmbench", "dense"] = before
     return [
         *accuracy_gate(
             hits=mmbench.hits,
             reference_hits=before.hits,
-            margin=margin,
+            margin=profile.mmbench.margin_of(profile.data.mmbench_subset),
             floor=floor,
             reproduce=reproduce,
             reference=_said(before, against),
@@ -67,36 +72,83 @@ def quality_gate(
             categories=mmbench.categories,
             near_ties=near_ties(before, mmbench),
         ),
-        *_against_recorded(
-            profile, {arm: mmbench} if against else {arm: mmbench, "dense": before}, reproduce
-        ),
+        *_against_recorded(profile, recorded, of_mmbench, reproduce),
         *caption_gate(
             per_image_cider=coco.values,
             reference_per_image=coco_before.values,
-            margin=profile.coco.margin,
+            margin=profile.coco.margin_of(profile.data.coco_subset),
             floor=profile.coco.floor,
             reproduce=reproduce,
             reference=_said(coco_before, against),
             gate=tasks[1].name,
         ),
+        *_against_recorded(profile, recorded, {("coco", arm): coco}, reproduce),
     ]
 
 
-def _against_recorded(profile: Profile, sides: Mapping[str, Side], reproduce: str) -> list[Verdict]:
-    """Each arm with its recorded run, of those that the profile names."""
-    named = {"hybrid": profile.mmbench.reference, "dense": profile.mmbench.dense_reference}
-    return [
-        recorded_gate(
-            hits=side.hits,
-            recorded_hits=load_reference(name),
-            margin=profile.mmbench.recorded_margin,
-            reproduce=reproduce,
-            reference=name,
-            gate=f"{side.data}/{arm}/against-recorded",
-        )
-        for arm, side in sides.items()
-        if (name := named.get(arm)) is not None
-    ]
+def _recorded(profile: Profile, arm: str, asked: Mapping[Kind, Options]) -> dict[Judged, Side]:
+    """The recorded runs that the profile names for the arms of this job.
+
+    Raises UserError for one that was asked or read in another way; before any model is loaded.
+    """
+    named: dict[Judged, str | None] = {
+        ("mmbench", "hybrid"): profile.mmbench.reference,
+        ("mmbench", "dense"): profile.mmbench.dense_reference,
+        ("coco", "hybrid"): profile.coco.reference,
+    }
+    found = {of: load_side(name) for of, name in named.items() if name is not None}
+    for (kind, judged), side in found.items():
+        if side.kind != kind:
+            raise UserError(
+                f"profile {profile.name}: {side.source} is of {side.kind}, not of {kind}"
+            )
+        if judged not in (arm, "dense"):
+            continue
+        options = asked[kind]
+        for key, here in (("prompt", options.prompt), ("matcher", options.matcher)):
+            there = side.recipe.get(key, NOT_RECORDED)
+            if there not in (NOT_RECORDED, here):
+                raise UserError(
+                    f"profile {profile.name} is paired with {side.source}, whose {key} is {there}"
+                    f" and not {here}: leave the option out, or take a profile without references"
+                )
+    return found
+
+
+def _against_recorded(
+    profile: Profile,
+    recorded: Mapping[Judged, Side],
+    sides: Mapping[Judged, Side],
+    reproduce: str,
+) -> list[Verdict]:
+    """Each side with its recorded run, of those that the profile names."""
+    verdicts = []
+    for (kind, arm), side in sides.items():
+        if (kind, arm) not in recorded:
+            continue
+        reference, _ = cut(recorded[kind, arm], side)
+        demand_comparable(reference, side)
+        told = {
+            "reproduce": reproduce,
+            "reference": reference.source,
+            "gate": f"{side.data}/{arm}/against-recorded",
+        }
+        if kind == "coco":
+            verdict = paired_gate(
+                per_image_cider=side.values,
+                reference_per_image=reference.values,
+                margin=profile.coco.recorded_margin,
+                **told,
+            )
+        else:
+            verdict = recorded_gate(
+                hits=side.hits,
+                recorded_hits=reference.hits,
+                margin=profile.mmbench.recorded_margin,
+                **told,
+            )
+        verdicts.append(verdict)
+    return verdicts
 
 
 def asked_of(

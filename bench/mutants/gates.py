@@ -68,6 +68,15 @@ HARNESS = (
     Selection("test_syncs_lint.py"),
     Selection("test_gates_latency.py"),
     Selection("test_gates_captions.py"),
+    Selection(
+        "test_compare.py",
+        only=(
+            "test_a_reference_is_cut_to_the_questions_of_a_run",
+            "test_a_reference_of_other_right_answers_is_not_cut",
+            "test_kept_captions_are_scored_on_the_images_of_the_run",
+            "test_kept_captions_of_other_images_are_refused",
+        ),
+    ),
     Selection("test_runs_modes.py"),
     Selection("test_tasks_rescore.py"),
     Selection("test_goldens.py"),
@@ -81,6 +90,7 @@ HARNESS = (
         only=(
             "test_both_arms_are_paired_with_their_recorded_runs",
             "test_a_profile_s_subsets_are_asked_unless_everything_is_wanted",
+            "test_captions_are_paired_with_the_recorded_ones",
         ),
     ),
 )

@@ -68,10 +68,29 @@ class Data:
 
 @dataclass(frozen=True)
 class QualityGate:
-    """A non-inferiority margin against dense, and an absolute floor, in the score's own unit."""
+    """What the hybrid may lose, in the score's own unit.
+
+    Attributes:
+        margin: against dense of the same job.
+        floor: absolute. Of multiple choice, where `reference` says what it was taken from, it is
+            on fewer questions what that scored on those.
+        reference: of `bench.references`, a recorded run of the hybrid, which it is paired with.
+        recorded_margin: what may be lost against what was recorded.
+        subset_margin: in place of `margin` where the profile's subset is asked: of fewer samples
+            the interval is wider, and a margin inside of it decides nothing.
+    """
 
     margin: float
     floor: float
+    reference: str | None = None
+    recorded_margin: float = 0.05
+    subset_margin: float | None = None
+
+    def margin_of(self, subset: str | None) -> float:
+        """The margin for the profile's `subset`, or for all data (None)."""
+        if subset is None or self.subset_margin is None:
+            return self.margin
+        return self.subset_margin
 
 
 @dataclass(frozen=True)
@@ -79,18 +98,10 @@ class QuestionGate(QualityGate):
     """The gate of multiple choice.
 
     Attributes:
-        reference: of `bench.references`, what the floor was taken from: on fewer questions the
-            floor is what it scored on those. The hybrid is paired with it.
         dense_reference: what dense is paired with.
-        recorded_margin: what may be lost against either.
-        subset_margin: in place of `margin` where the profile's subset is asked: of fewer questions
-            the interval is wider, and a margin inside of it decides nothing.
     """
 
-    reference: str | None = None
     dense_reference: str | None = None
-    recorded_margin: float = 0.05
-    subset_margin: float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,31 @@
 """Reference runs: what a model answered once, kept small, so that a new run is paired with it.
 
-A reference is two files: `NAME.csv` (`index,letter,hit`: the row, the option letter that the
-matcher read or nothing, and whether it was right; no question text) and `NAME.json` (the recipe).
-Those that ship with the package were made from recorded VLMEvalKit runs by `python -m
-bench.references.record`; a user's own stand in `$VLM_HYBRID_REFERENCES`, or `./references`.
+A reference is two files: `NAME.csv`, a row a sample, and `NAME.json`, the recipe. Of multiple
+choice the rows hold `index,letter,hit`: the option letter that the matcher read or nothing, and
+whether it was right; of captions `index,truth,caption`: a digest of the captions that people wrote,
+and the model's. Questions and people's captions are never kept. Those that ship with the package
+were made from recorded VLMEvalKit runs by `python -m bench.references.record`; a user's own stand
+in `$VLM_HYBRID_REFERENCES`, or `./references`.
 """
 
+from bench.references.captions import CaptionReference
+from bench.references.files import reference_folder, reference_names
+from bench.references.letters import LetterReference
 from bench.references.store import (
     Reference,
-    add_reference,
+    load_captions,
+    load_letters,
     load_reference,
     print_references,
     read_reference,
-    reference_folder,
-    reference_names,
 )
 
 __all__ = [
+    "CaptionReference",
+    "LetterReference",
     "Reference",
-    "add_reference",
+    "load_captions",
+    "load_letters",
     "load_reference",
     "print_references",
     "read_reference",

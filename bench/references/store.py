@@ -1,107 +1,17 @@
-"""Write, find and read reference runs."""
+"""Find and read reference runs, of either kind."""
 
-import csv
-import hashlib
-import io
-import json
-import os
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from bench.errors import UserError
+from bench.references.captions import CaptionRecipe, CaptionReference, captions_of
+from bench.references.files import no_recipe, read_files, reference_names
+from bench.references.letters import LetterRecipe, LetterReference, letters_of
 from bench.report import print_table
-from bench.tasks.atomic import write_atomically
-from bench.tasks.mmbench import ROTATION
 
-SHIPPED = Path(__file__).parent
-COLUMNS = ["index", "letter", "hit"]
-LISTED = ("name", "data", "circular accuracy", "right", "matcher", "prompt")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """What a reference's letters hold for; the JSON beside the CSV.
-
-    answers: `answers_sha256` of the data, which another run must share.
-    content: sha256 of the CSV, so that a damaged one is noticed.
-    """
-
-    source: str
-    model: str
-    data: str
-    matcher: str
-    prompt: str
-    rows: int
-    rows_right: int
-    questions: int
-    questions_right: int
-    unreadable: int
-    answers: str
-    content: str
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A run's letters and row hits, by row index."""
-
-    name: str
-    recipe: Recipe
-    letters: Mapping[int, str | None]
-    row_hits: Mapping[int, bool]
-
-    @property
-    def hits(self) -> dict[int, bool]:
-        """For each question, whether it was answered rightly in every rotation."""
-        return question_hits(self.row_hits)
-
-
-def question_hits(row_hits: Mapping[int, bool]) -> dict[int, bool]:
-    """Circular hits by question, in the order of the rows."""
-    hits: dict[int, bool] = {}
-    for index, hit in row_hits.items():
-        hits[index % ROTATION] = hit and hits.get(index % ROTATION, True)
-    return hits
-
-
-def answers_sha256(answers: Mapping[int, str]) -> str:
-    """Identity of a data set without its texts: the right letter of every row."""
-    lines = "".join(f"{index} {answers[index]}\n" for index in sorted(answers))
-    return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def reference_folder(folder: Path | None = None) -> Path:
-    """Where the user's references are: `folder`, else $VLM_HYBRID_REFERENCES, else ./references."""
-    return folder or Path(os.environ.get("VLM_HYBRID_REFERENCES") or "references")
-
-
-def reference_names(folder: Path | None = None) -> list[str]:
-    """The shipped references, then the user's."""
-    return [
-        path.stem
-        for place in (SHIPPED, reference_folder(folder))
-        for path in sorted(place.glob("*.json"))
-    ]
-
-
-def print_references(folder: Path | None = None, *, console: Console | None = None) -> None:
-    """A line a reference: what it scored, and by which recipe."""
-    rows = []
-    for name in reference_names(folder):
-        found = read_reference(name, folder).recipe
-        right = f"{found.questions_right}/{found.questions}"
-        value = f"{found.questions_right / found.questions:.4f}"
-        rows.append([name, found.data, value, right, found.matcher, found.prompt])
-    print_table(console or Console(), "references", LISTED, rows)
-
-
-def load_reference(name: str, folder: Path | None = None) -> dict[int, bool]:
-    """Circular hits by question id of the reference `name`; see `read_reference`."""
-    return read_reference(name, folder).hits
+Reference = LetterReference | CaptionReference
+LISTED = ("name", "data", "metric", "score", "of", "prompt", "read by")
 
 
 def read_reference(name: str, folder: Path | None = None) -> Reference:
@@ -110,82 +20,50 @@ def read_reference(name: str, folder: Path | None = None) -> Reference:
     Raises:
         UserError: there is none, or its files are damaged.
     """
-    known = reference_names(folder)
-    if name not in known:
-        raise UserError(f"no reference {name!r}: there are {', '.join(known)}")
-    place = SHIPPED if (SHIPPED / f"{name}.json").is_file() else reference_folder(folder)
-    recipe_file, rows_file = place / f"{name}.json", place / f"{name}.csv"
+    recipe, rows = read_files(name, folder)
     try:
-        recipe = Recipe(**json.loads(recipe_file.read_bytes()))
-        content = rows_file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{error.filename}: can't be read: {error.strerror}") from error
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"{recipe_file} is not a reference's recipe; add the run again with"
-            " python -m bench reference add"
-        ) from error
-    if hashlib.sha256(content).hexdigest() != recipe.content:
-        raise UserError(f"{rows_file} is not what {recipe_file.name} was written for; add it again")
-    letters: dict[int, str | None] = {}
-    hits: dict[int, bool] = {}
-    for row in csv.DictReader(io.StringIO(content.decode())):
-        index = int(row["index"])
-        letters[index], hits[index] = row["letter"] or None, row["hit"] == "1"
-    return Reference(name, recipe, letters, hits)
+        if recipe.get("kind") == "coco":
+            return captions_of(name, CaptionRecipe(**recipe), rows)
+        return letters_of(name, LetterRecipe(**recipe), rows)
+    except (TypeError, KeyError, ValueError) as error:
+        raise no_recipe(f"{name}.json") from error
 
 
-def add_reference(
-    name: str,
-    folder: Path,
-    *,
-    letters: Mapping[int, str | None],
-    answers: Mapping[int, str],
-    source: str,
-    model: str,
-    data: str,
-    matcher: str,
-    prompt: str,
-) -> Path:
-    """Writes a new reference into `folder`; returns the path of its CSV.
-
-    Args:
-        letters: row index -> what the matcher read, None where it read nothing.
-        answers: row index -> the right letter.
+def load_letters(name: str, folder: Path | None = None) -> LetterReference:
+    """The reference `name`, which keeps letters.
 
     Raises:
-        UserError: the name is taken or is no file name, or the files can't be written.
+        UserError: as `read_reference` does, and for captions.
     """
-    if not NAME.fullmatch(name):
-        raise UserError(f"{name!r} can't name a reference: use letters, digits, '.', '_' and '-'")
-    for place in (SHIPPED, folder):
-        if (place / f"{name}.json").exists():
-            raise UserError(f"a reference {name} exists in {place}: give another --name")
-    row_hits = {index: letters[index] == answers[index] for index in answers}
-    hits = question_hits(row_hits)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for index in sorted(answers):
-        writer.writerow([index, letters[index] or "", int(row_hits[index])])
-    content = out.getvalue().encode()
-    recipe = Recipe(
-        source=source,
-        model=model,
-        data=data,
-        matcher=matcher,
-        prompt=prompt,
-        rows=len(row_hits),
-        rows_right=sum(row_hits.values()),
-        questions=len(hits),
-        questions_right=sum(hits.values()),
-        unreadable=sum(letters[index] is None for index in answers),
-        answers=answers_sha256(answers),
-        content=hashlib.sha256(content).hexdigest(),
-    )
-    path = folder / f"{name}.csv"
-    write_atomically(path, content)
-    write_atomically(
-        folder / f"{name}.json", (json.dumps(asdict(recipe), indent=2) + "\n").encode()
-    )
-    return path
+    reference = read_reference(name, folder)
+    if isinstance(reference, CaptionReference):
+        raise UserError(f"reference {name} keeps captions: name one of multiple choice")
+    return reference
+
+
+def load_reference(name: str, folder: Path | None = None) -> dict[int, bool]:
+    """Circular hits by question id of the reference `name`; see `load_letters`."""
+    return load_letters(name, folder).hits
+
+
+def load_captions(name: str, folder: Path | None = None) -> CaptionReference:
+    """The reference `name`, which keeps captions.
+
+    Raises:
+        UserError: as `read_reference` does, and for multiple choice.
+    """
+    reference = read_reference(name, folder)
+    if isinstance(reference, LetterReference):
+        raise UserError(f"reference {name} keeps letters: name one of captions")
+    return reference
+
+
+def print_references(folder: Path | None = None, *, console: Console | None = None) -> None:
+    """A line a reference: what it scored, and by which recipe."""
+    rows = []
+    for name in reference_names(folder):
+        found = read_reference(name, folder)
+        recipe = found.recipe
+        read_by = recipe.tokeniser if isinstance(recipe, CaptionRecipe) else recipe.matcher
+        rows.append([name, recipe.data, *found.listed, recipe.prompt, read_by])
+    print_table(console or Console(), "references", LISTED, rows)

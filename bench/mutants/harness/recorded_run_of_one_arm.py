@@ -4,8 +4,8 @@ from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="bench.gates.quality:_against_recorded",
-    old="if (name := named.get(arm)) is not None",
-    new='if (name := named.get(arm)) is not None and arm == "dense"',
+    old="if (kind, arm) not in recorded:",
+    new='if (kind, arm) not in recorded or arm == "hybrid":',
     source=MADE,
     expected=("harness",),
 )

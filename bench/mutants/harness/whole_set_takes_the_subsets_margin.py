@@ -3,9 +3,9 @@
 from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="bench.gates.quality:quality_gate",
-    old="if profile.data.mmbench_subset is not None and profile",
-    new="if profile",
+    target="bench.profiles:QualityGate.margin_of",
+    old="if subset is None or self.subset_margin is None:",
+    new="if self.subset_margin is None:",
     source=MADE,
     expected=("harness",),
 )

@@ -1,0 +1,109 @@
+"""Where references are, and how one is read and written: a recipe in JSON beside rows in CSV."""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.tasks.atomic import write_atomically
+from bench.tasks.task import Kind
+
+SHIPPED = Path(__file__).parent
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What a reference's rows hold for; the JSON beside the CSV.
+
+    content: sha256 of the CSV, so that a damaged one is noticed.
+    """
+
+    kind: Kind
+    source: str
+    model: str
+    data: str
+    prompt: str
+    content: str
+
+
+def reference_folder(folder: Path | None = None) -> Path:
+    """Where the user's references are: `folder`, else $VLM_HYBRID_REFERENCES, else ./references."""
+    return folder or Path(os.environ.get("VLM_HYBRID_REFERENCES") or "references")
+
+
+def reference_names(folder: Path | None = None) -> list[str]:
+    """The shipped references, then the user's."""
+    return [
+        path.stem
+        for place in (SHIPPED, reference_folder(folder))
+        for path in sorted(place.glob("*.json"))
+    ]
+
+
+def read_files(
+    name: str, folder: Path | None = None
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Recipe and rows of the reference `name`, shipped or in the user's folder.
+
+    Raises:
+        UserError: there is none, or its files are damaged.
+    """
+    known = reference_names(folder)
+    if name not in known:
+        raise UserError(f"no reference {name!r}: there are {', '.join(known)}")
+    place = SHIPPED if (SHIPPED / f"{name}.json").is_file() else reference_folder(folder)
+    recipe_file, rows_file = place / f"{name}.json", place / f"{name}.csv"
+    try:
+        recipe = json.loads(recipe_file.read_bytes())
+        content = rows_file.read_bytes()
+        if hashlib.sha256(content).hexdigest() != recipe["content"]:
+            raise UserError(
+                f"{rows_file} is not what {recipe_file.name} was written for; add it again"
+            )
+    except OSError as error:
+        raise UserError(f"{error.filename}: can't be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise no_recipe(recipe_file.name) from error
+    return recipe, list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+
+
+def no_recipe(file: str) -> UserError:
+    """What a recipe gets whose fields are not those of its kind."""
+    return UserError(
+        f"{file} is not a reference's recipe; add the run again with python -m bench reference add"
+    )
+
+
+def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Rows as they are stored."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def write_files(name: str, folder: Path, recipe: Recipe, content: bytes) -> Path:
+    """Write a new reference into `folder`; returns the path of its CSV.
+
+    Raises:
+        UserError: the name is taken or is no file name, or the files can't be written.
+    """
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r} can't name a reference: use letters, digits, '.', '_' and '-'")
+    for place in (SHIPPED, folder):
+        if (place / f"{name}.json").exists():
+            raise UserError(f"a reference {name} exists in {place}: give another --name")
+    path = folder / f"{name}.csv"
+    write_atomically(path, content)
+    document = json.dumps(asdict(recipe), indent=2) + "\n"
+    write_atomically(folder / f"{name}.json", document.encode())
+    return path
