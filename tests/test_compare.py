@@ -12,6 +12,7 @@ import pytest
 from bench.cli import main
 from bench.comparison.compare import Comparison, compare, print_comparison
 from bench.comparison.page import write_page
+from bench.comparison.recorded import cut
 from bench.comparison.same import demand_same_model
 from bench.comparison.side import Side, load_side
 from bench.errors import UserError
@@ -19,6 +20,7 @@ from bench.gates.paired import Pairs, difference_interval
 from bench.references.record import add_run
 from bench.runs.margins import FILE as MARGINS
 from bench.runs.margins import Tops, line
+from bench.tasks.mmbench import ROTATION
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
 from tests.task_files import RECORDED, needs_recorded
 
@@ -259,6 +261,16 @@ def test_kept_captions_of_other_images_are_refused(tmp_path: Path) -> None:
     asked = load_side(str(captions_xlsx(tmp_path / "asked.xlsx", ["a", "b"], question="What?")))
     with pytest.raises(UserError, match="differ in prompt"):
         compare(everything, asked)
+
+
+@needs_recorded
+def test_a_run_without_rotations_is_paired_with_the_first_rows_alone() -> None:
+    run = load_side(str(recorded("dense", "MMBench_DEV_EN")))
+    first = {index: hit for index, hit in run.row_hits.items() if index < ROTATION}
+    part = replace(run, row_hits=first, questions={i: run.questions[i] for i in first})
+    reference, remarks = cut(load_side(f"{HYBRID}_MMBench_DEV_EN"), part)
+    assert sum(reference.hits.values()) == 801 and len(reference.hits) == 1164
+    assert remarks == [f"{HYBRID}_MMBench_DEV_EN holds 4329 rows, of which the run's 1164 count"]
 
 
 @needs_recorded

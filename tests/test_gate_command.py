@@ -260,6 +260,9 @@ def test_on_fewer_questions_the_floor_is_what_its_reference_scored_there(
     arguments = ("--profile", str(tmp_path / "mine.toml"), "--work-dir", str(work_dir), "--reuse")
     gate(*COMMAND, *arguments)
     assert numbers(work_dir, "tiny-mmbench/floor")["bound"] == 0.75
+    keep_letters(tmp_path, "other-questions", wrong={0}, questions=range(4, 9))
+    edit_text(tmp_path / "mine.toml", '"recorded"', '"other-questions"')
+    refused(gate(*COMMAND, *arguments), "other-questions lacks row 0")
 
 
 def test_both_arms_are_paired_with_their_recorded_runs(
