@@ -15,7 +15,7 @@ from bench.verdict import Verdict, decide
 RESAMPLES = 10_000
 SEED = 20_140_501  # of the resamples, so that a verdict can be repeated
 CHUNK = 500  # resamples drawn at once: 500 x 5000 images are 20 MB of indices
-FEWEST_IMAGES = 50  # below this the bootstrap's tails are too thin, and PASS becomes UNSURE
+FEWEST_IMAGES = 100  # below this the bootstrap's tails are too thin: nothing is decided
 
 
 def caption_gate(
