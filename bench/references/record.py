@@ -4,6 +4,7 @@ python -m bench.references.record RECORDED-RUNS [FOLDER]
 """
 
 import sys
+from math import fsum
 from pathlib import Path
 
 from bench.comparison.side import Side, load_side
@@ -45,7 +46,7 @@ def store(side: Side, name: str, folder: Path, *, model: str, data: str, source:
             folder,
             captions=side.answers,
             truth=side.truth,
-            cider=sum(side.values.values()) / len(side.values),
+            cider=round(fsum(side.values.values()) / len(side.values), 6),
             source=source,
             model=model,
             data=data,
