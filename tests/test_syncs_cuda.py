@@ -1,7 +1,9 @@
 """The GPU tier: loud without a GPU, and on one, CUDA's own word against the catalogue."""
 
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -49,9 +51,9 @@ def debug_mode(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
     yield mode
 
 
-def wait_on_a_stream() -> None:
-    warnings.warn("called a synchronizing CUDA operation", UserWarning, stacklevel=1)
-    _gpu_trace.StreamSynchronizationCallbacks.fire_callbacks(0)
+# What PyTorch calls from within an operator, so that the line is the operator's caller.
+warn = partial(warnings.warn, "called a synchronizing CUDA operation", UserWarning)
+trace = partial(_gpu_trace.StreamSynchronizationCallbacks.fire_callbacks, 0)
 
 
 def test_mode_filters_and_hook_come_back_after_an_exception(debug_mode: list[object]) -> None:
@@ -63,18 +65,29 @@ def test_mode_filters_and_hook_come_back_after_an_exception(debug_mode: list[obj
     assert (warnings.showwarning, list(warnings.filters)) == before
 
 
-def test_a_wait_that_both_layers_tell_of_counts_once(debug_mode: list[object]) -> None:
+@pytest.mark.parametrize("layers", [(trace, warn), (warn, trace)])
+def test_a_wait_that_both_layers_tell_of_counts_once(
+    debug_mode: list[object], layers: tuple[Callable[[], None], ...]
+) -> None:
+    """In PyTorch the warning comes last: it is kept until the operator returns to Python."""
     with detect_cuda_syncs() as report, stage("decode 1"):
         for _ in range(3):
-            wait_on_a_stream()
+            for layer in layers:
+                layer()
         _gpu_trace.EventSynchronizationCallbacks.fire_callbacks(0)
         _gpu_trace.DeviceSynchronizationCallbacks.fire_callbacks()
-    assert {f.operator: f.count for f in report.findings} == {
-        "stream wait": 3,
-        "event wait": 1,
-        "device wait": 1,
-    }
+    counts: Counter[str] = Counter()
+    for finding in report.findings:
+        counts[finding.operator] += finding.count
+    assert counts == {"stream wait": 3, "event wait": 1, "device wait": 1}
     assert report.in_stage("decode 1") == 5
+
+
+def test_waits_of_two_lines_are_not_taken_for_one(debug_mode: list[object]) -> None:
+    with detect_cuda_syncs() as report:
+        trace()
+        warn()
+    assert report.count == 2
 
 
 def test_a_wait_that_only_the_trace_tells_of_counts_too(debug_mode: list[object]) -> None:

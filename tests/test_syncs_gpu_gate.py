@@ -20,6 +20,7 @@ from tests.llavas import batch, random_llava
 
 FREE = BackPressure(host_ms=1.0, device_ms=10.0, held_up=False)
 HELD = BackPressure(host_ms=11.0, device_ms=10.0, held_up=True)
+PRESSED = ["back-pressure prefill", "back-pressure decode"]
 SITE = Site(file="hybrid/model.py", line=7, function="decode", source="x.item()")
 
 
@@ -89,8 +90,7 @@ def test_five_measurements_that_agree_pass(measure: Measure) -> None:
         "reported",
         "runtime",
         "capture",
-        "back-pressure prefill",
-        "back-pressure decode",
+        *PRESSED,
     ]
 
 
@@ -102,14 +102,14 @@ def test_a_reported_wait_fails_with_its_line(measure: Measure) -> None:
 
 def test_held_up_with_nothing_reported_is_a_defect_of_the_detector(measure: Measure) -> None:
     verdicts = measure(pressure=HELD)
-    assert failed(verdicts) == ["back-pressure prefill", "back-pressure decode"]
+    assert failed(verdicts) == PRESSED
     assert verdicts["back-pressure decode"].reason.startswith("defect of the detector: held up")
 
 
 def test_held_up_by_what_was_reported_is_no_defect_of_the_detector(measure: Measure) -> None:
     verdicts = measure(waits=1, pressure=HELD)
     assert verdicts["back-pressure decode"].reason.startswith("held up: the host needed 11.0 ms")
-    assert failed(verdicts) == ["reported", "back-pressure prefill", "back-pressure decode"]
+    assert failed(verdicts) == ["reported", *PRESSED]
 
 
 def test_the_profilers_and_the_captures_word_count_too(measure: Measure) -> None:
@@ -124,11 +124,11 @@ def test_the_profilers_and_the_captures_word_count_too(measure: Measure) -> None
     [
         (0, FREE, []),
         (1, FREE, ["reported", "replayed answer"]),
-        (1, HELD, ["reported", "replayed answer"]),
-        (0, HELD, ["replayed answer"]),
+        (1, HELD, ["reported", *PRESSED, "replayed answer"]),
+        (0, HELD, [*PRESSED, "replayed answer"]),
     ],
 )
-def test_at_full_size_the_replayed_answer_takes_the_pressure(
+def test_at_full_size_a_replayed_answer_takes_the_pressure_too(
     monkeypatch: pytest.MonkeyPatch,
     subject: Subject,
     waits: int,
@@ -138,7 +138,7 @@ def test_at_full_size_the_replayed_answer_takes_the_pressure(
     played(monkeypatch, waits, pressure, {}, None)
     verdicts = full_size_gate(subject, HybridLlava, reproduce="python -m bench syncs")
     named = {v.gate.removeprefix("syncs/gpu full size "): v for v in verdicts}
-    assert list(named) == ["reported", "runtime", "capture", "replayed answer"]
+    assert list(named) == ["reported", "runtime", "capture", *PRESSED, "replayed answer"]
     assert failed(named) == reds
     if pressure is HELD and not waits:
         assert named["replayed answer"].reason.startswith("defect of the detector: held up")

@@ -27,7 +27,7 @@ from bench.verdict import Outcome, Verdict
 from hybrid import HybridConfig, HybridLlava
 from hybrid.state import State
 
-REPLAYED_TOKENS = 3  # few: behind the long kernel everything has to fit into CUDA's queue
+REPLAYED_TOKENS = 3  # few: behind the long kernel all replays have to fit into CUDA's queue
 
 
 def gpu_gate(of: Subject, *, reproduce: str, stack: bool = False) -> tuple[list[Verdict], Report]:
@@ -38,23 +38,15 @@ def gpu_gate(of: Subject, *, reproduce: str, stack: bool = False) -> tuple[list[
     `back-pressure`: behind a long kernel, the host came back early from a prefill and from a decode
     step; held up although nothing was reported is a defect of the detector, and fails as such.
     """
-    seen = _Eager(of)
-    verdicts, report = seen.verdicts("syncs/gpu", reproduce=reproduce, stack=stack)
-    verdicts += [
-        _pressure("syncs/gpu back-pressure prefill", seen.prefill, report, reproduce),
-        _pressure("syncs/gpu back-pressure decode", seen.one_step, report, reproduce),
-    ]
-    return verdicts, report
+    return _Eager(of).verdicts("syncs/gpu", reproduce=reproduce, stack=stack)
 
 
 def full_size_gate(
     of: Subject, graphed: Callable[[Any, HybridConfig], HybridLlava], *, reproduce: str
 ) -> list[Verdict]:
-    """Verdicts on a model too large for `gpu_gate`; `graphed` makes it again, of captured graphs.
+    """As `gpu_gate`; then reports and back-pressure of a whole answer that is replayed from graphs.
 
-    Run eagerly, it launches more than CUDA queues, which holds the host up without a wait. So
-    reports and back-pressure are those of a whole answer that is replayed; the rest is as in
-    `gpu_gate`.
+    graphed: makes the model again, of captured graphs.
     """
     verdicts, _ = _Eager(of).verdicts("syncs/gpu full size", reproduce=reproduce)
     assert of.config is not None
@@ -104,6 +96,7 @@ class _Eager:
         reported = "CUDA and the wrappers report no wait"
         if findings:
             reported = f"{findings[0].site} {findings[0].operator}: {findings[0].site.source}"
+        seen = report if report.count else wrappers
         waits = dict(runtime_waits(self.one_step))
         told = ", ".join(f"{name} x{times}" for name, times in waits.items())
         told = told or "the profiler saw no call that waits"
@@ -113,8 +106,10 @@ class _Eager:
             _none_at_all(f"{gate} reported", count, reported, reproduce),
             _none_at_all(f"{gate} runtime", sum(waits.values()), told, reproduce),
             _none_at_all(f"{gate} capture", stopped is not None, captured, reproduce),
+            _pressure(f"{gate} back-pressure prefill", self.prefill, seen, reproduce),
+            _pressure(f"{gate} back-pressure decode", self.one_step, seen, reproduce),
         ]
-        return verdicts, report if report.count else wrappers
+        return verdicts, seen
 
 
 def _pressure(gate: str, run: Callable[[], object], reported: Report, reproduce: str) -> Verdict:

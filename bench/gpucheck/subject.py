@@ -32,7 +32,7 @@ class Checked:
     configs: name of a reduction -> it.
     graphed: makes the model that replays graphs, from `llava` and a reduction.
     capture: makes work that is replayed, from work.
-    stand_in: a small model for the sync tier, whose runs fit into CUDA's launch queue.
+    stand_in: a small model for the sync tier.
     ceiling: what the device does at best; None if nobody wrote it down.
     reproduce: the command.
     """

@@ -59,6 +59,7 @@ HARNESS = (
     Selection("test_needs.py"),
     Selection("test_checkpoint.py"),
     Selection("test_syncs_gpu_gate.py"),
+    Selection("test_syncs_proof.py"),
     Selection("test_tasks_mmbench.py"),
     Selection("test_tasks_matchers.py"),
     Selection("test_timing_ratio.py"),

@@ -10,10 +10,11 @@ copies from pageable memory that do not wait for a stream, and libraries that ca
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -21,12 +22,13 @@ import torch
 
 from bench.errors import UserError
 from bench.syncs.report import Report
-from bench.syncs.sites import caller, callers
+from bench.syncs.sites import Site, caller, callers
 from bench.syncs.stages import current_stage
 
 SKIPPED = "GPU tier: not run, no CUDA device"
 _WARNING = "called a synchronizing CUDA operation"
 _PROTOTYPE = "Synchronization debug mode is a prototype feature"
+_TRACE, _WARNINGS = 1, -1
 _WHY = "CUDA reports that the host waits here"
 
 
@@ -48,28 +50,33 @@ def has_gpu(*, require_gpu: bool = False) -> bool:
 
 @dataclass
 class _Listener:
+    """Counts a wait once that both layers tell of.
+
+    unpaired: line -> by how many the trace is ahead of the warnings there, or behind them. PyTorch
+    keeps a warning until its operator returns to Python, and the trace speaks at once; which of
+    them comes first is not relied upon.
+    """
+
     report: Report
     with_stack: bool
-    announced: bool = False
+    unpaired: Counter[Site] = field(default_factory=Counter)
 
-    def record(self, operator: str) -> None:
+    def record(self, operator: str, site: Site) -> None:
         self.report.record(
             operator=operator,
             why=_WHY,
-            site=caller(),
+            site=site,
             stage=current_stage(),
             stack=callers() if self.with_stack else (),
         )
 
-    def on_warning(self) -> None:
-        """Sync debug mode speaks first; the trace callback of the same wait follows."""
-        self.announced = True
-        self.record("stream wait")
-
-    def on_stream_wait(self) -> None:
-        if not self.announced:
-            self.record("stream wait")
-        self.announced = False
+    def on_stream_wait(self, layer: int) -> None:
+        """layer: `_TRACE` or `_WARNINGS`, which tells of it."""
+        site = caller()
+        told_already = self.unpaired[site] * layer < 0
+        self.unpaired[site] += layer
+        if not told_already:
+            self.record("stream wait", site)
 
 
 _listener: ContextVar[_Listener | None] = ContextVar("listener", default=None)
@@ -111,7 +118,7 @@ def _hook_warnings() -> None:
     def showwarning(message: Warning | str, *args: Any, **kwargs: Any) -> None:
         listener = _listener.get()
         if listener is not None and _WARNING in str(message):
-            listener.on_warning()
+            listener.on_stream_wait(_WARNINGS)
         else:
             show(message, *args, **kwargs)
 
@@ -132,10 +139,10 @@ def _activate_trace() -> None:
 def _on_stream_wait() -> None:
     listener = _listener.get()
     if listener is not None:
-        listener.on_stream_wait()
+        listener.on_stream_wait(_TRACE)
 
 
 def _on_wait(operator: str) -> None:
     listener = _listener.get()
     if listener is not None:
-        listener.record(operator)
+        listener.record(operator, caller())
