@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hybrid.masks import log_size_bias
+
 # Released by DyMU for CLIP ViT-L/14-336 ("72out"), one per block; see docs in DyMU's repository.
 THRESHOLDS_72OUT = (
     0.99609375, 0.97265625, 0.94140625, 0.91015625, 0.87890625, 0.87890625,
@@ -43,7 +45,7 @@ class Tokens:
 
     def attention_bias(self) -> Tensor:
         """Proportional attention: log(size) for each key, -inf for padding: [B, 1, 1, T]."""
-        return self.size.log().to(self.features.dtype)[:, None, None, :]
+        return log_size_bias(self.size, self.features.dtype)
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, overload
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import rms_norm, scaled_dot_product_attention
 from transformers import LlavaForConditionalGeneration
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
@@ -21,9 +21,10 @@ from hybrid.cache import KVCache
 from hybrid.checkpoint import load_llava
 from hybrid.config import ConfigError, HybridConfig
 from hybrid.inputs import Inputs, place
+from hybrid.masks import additive, causal_mask
 from hybrid.merging import VisualTokens
 from hybrid.pruning import Kept, keep_counts, keep_top, kept_index, last_row_scores, rank_scores
-from hybrid.rope import Layout, Unmerging, causal_mask, consecutive_position_ids, layout, unmerging
+from hybrid.rope import Layout, Unmerging, consecutive_position_ids, layout, unmerging
 from hybrid.state import Answer, Sequence, Span, State, Trace
 from hybrid.stopping import EndWatch
 from hybrid.vision import VisionTower
@@ -235,7 +236,7 @@ class HybridLlava:
             rotary = self.language.rotary_emb(hidden, position_ids)
             slot = state.step + (span.valid.shape[1] - state.ids.shape[1])  # [1]
             span.valid.index_fill_(1, slot, True)
-            mask = span.valid[:, None, None, :]
+            mask = additive(span.valid[:, None, None, :], hidden.dtype)
             for i in span.layers:
                 query, key, value = self._project(i, hidden, rotary)
                 keys, values = state.cache.append(i, slot, key, value)
@@ -296,7 +297,7 @@ class HybridLlava:
         """
         hidden, virtual = sequence.hidden, sequence.virtual
         rotary = self.language.rotary_emb(hidden, sequence.position_ids)
-        mask = causal_mask(sequence.valid) if masked else None
+        mask = additive(causal_mask(sequence.valid), hidden.dtype) if masked else None
         for i in layers:
             query, key, value = self._project(i, hidden, rotary, virtual)
             cache.start(i, key, value)
@@ -315,7 +316,7 @@ class HybridLlava:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Query [B, H, L, C], key and value [B, G, L, C] of hidden [B, R, D], after RoPE."""
         layer = self.language.layers[index]
-        attention, normed = layer.self_attn, layer.input_layernorm(hidden)
+        attention, normed = layer.self_attn, _normed(hidden, layer.input_layernorm)
         heads = (*hidden.shape[:-1], -1, attention.head_dim)
         query = attention.q_proj(normed).view(heads).transpose(1, 2)
         key = attention.k_proj(normed).view(heads).transpose(1, 2)
@@ -344,12 +345,12 @@ class HybridLlava:
         """Output projection, residuals and MLP: [B, R, D]."""
         layer = self.language.layers[index]
         hidden = hidden + layer.self_attn.o_proj(attended.transpose(1, 2).flatten(start_dim=2))
-        mlp: Tensor = layer.mlp(layer.post_attention_layernorm(hidden))
+        mlp: Tensor = layer.mlp(_normed(hidden, layer.post_attention_layernorm))
         return hidden + mlp
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """Logits [B, V] of the last hidden state [B, D]."""
-        logits: Tensor = self.lm_head(self.language.norm(hidden))
+        logits: Tensor = self.lm_head(_normed(hidden, self.language.norm))
         return logits
 
     def _span(self, layers: range, sequence: Sequence, max_new_tokens: int) -> Span:
@@ -363,6 +364,11 @@ class HybridLlava:
 def hybridize(llava: LlavaForConditionalGeneration, config: HybridConfig) -> HybridLlava:
     """A `HybridLlava` that shares the weights of `llava` and leaves it untouched."""
     return HybridLlava(llava, config)
+
+
+def _normed(hidden: Tensor, norm: Any) -> Tensor:
+    """Llama's RMSNorm as one operator, and on CUDA one kernel, of transformers' eight."""
+    return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
 
 def _rows(table: Tensor, index: Tensor) -> Tensor:

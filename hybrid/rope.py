@@ -103,13 +103,3 @@ def unmerging(places: Layout, is_image: Tensor, owner: Tensor, slots: int) -> Un
     reduced = torch.arange(places.source.shape[1], device=owner.device)
     stands = (token[:, None, :] == reduced[:, None]).float()  # [B, R, S]
     return Unmerging(token, stands / stands.sum(dim=2, keepdim=True).clamp(min=1.0))
-
-
-def causal_mask(valid: Tensor) -> Tensor:
-    """Which keys [.., k] a query [.., q, :] may attend to: [B, 1, R, R] bool.
-
-    A padding query attends to itself, so that no softmax runs over nothing and gives NaN.
-    """
-    length = valid.shape[1]
-    ones = torch.ones(length, length, dtype=torch.bool, device=valid.device)
-    return ((ones.tril() & valid[:, None, :]) | ones.tril().logical_and(ones.triu()))[:, None]

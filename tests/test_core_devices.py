@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from hybrid.masks import additive, causal_mask, log_size_bias
 from hybrid.merging import Tokens, in_raster_order, merge
 from hybrid.pruning import (
     keep_top,
@@ -15,7 +16,7 @@ from hybrid.pruning import (
     last_row_scores,
     random_scores,
 )
-from hybrid.rope import causal_mask, consecutive_position_ids, layout, unmerging
+from hybrid.rope import consecutive_position_ids, layout, unmerging
 
 
 class Devices(TorchFunctionMode):
@@ -58,6 +59,10 @@ def all_pure_functions(meta: torch.device) -> list[Tensor]:
     kept = keep_top(scores, valid, counts, 3)
     made += [*places, *virtual, scores, *kept, *kept_index(kept, places.first, 8, 5)]
     made += [causal_mask(valid), consecutive_position_ids(valid)]
+    made += [
+        additive(valid[:, None, None], torch.float16),
+        log_size_bias(valid.float(), torch.float16),
+    ]
     return [*made, random_scores(visual.position, places.first)]
 
 

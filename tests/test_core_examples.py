@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hybrid.config import Keep
+from hybrid.masks import additive, causal_mask
 from hybrid.merging import (
     Tokens,
     at_least_float32,
@@ -24,7 +25,6 @@ from hybrid.pruning import (
 )
 from hybrid.rope import (
     Unmerging,
-    causal_mask,
     consecutive_position_ids,
     layout,
     unmerging,
@@ -80,6 +80,7 @@ def test_the_attention_bias_is_the_log_of_the_size_and_hides_padding(dtype: torc
     assert (bias.shape, bias.dtype) == ((2, 1, 1, 3), dtype)
     expected = torch.tensor([[0.0, log(4), -INF], [0.0, 0.0, log(2)]]).to(dtype)
     assert torch.equal(bias[:, 0, 0], expected)
+    assert all(stride % 16 == 0 for stride in bias.stride()[:-1])
 
 
 def test_an_even_token_finds_its_most_similar_odd_one() -> None:
@@ -254,6 +255,15 @@ def test_a_query_sees_what_is_valid_up_to_itself_and_padding_sees_itself() -> No
     mask = causal_mask(torch.tensor([[0, 1, 1]]).bool())
     assert mask.shape == (1, 1, 3, 3)
     assert mask[0, 0].int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+
+
+@pytest.mark.parametrize("keys", [1, 15, 16, 17, 33])
+def test_an_additive_mask_hides_what_is_not_allowed_and_its_rows_are_aligned(keys: int) -> None:
+    allowed = torch.arange(2 * 3 * keys).view(2, 1, 3, keys) % 3 > 0
+    mask = additive(allowed, torch.bfloat16)
+    assert mask.shape == allowed.shape and mask.dtype == torch.bfloat16
+    assert torch.equal(mask == 0, allowed) and torch.equal(mask == -INF, ~allowed)
+    assert all(stride % 16 == 0 for stride in mask.stride()[:-1])
 
 
 def test_a_ranking_row_is_the_mean_of_softmaxes_over_grouped_heads() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
 from bench.cost import Cost, cost_of, counting, recorded
 from bench.cost.predict import predict
@@ -80,16 +80,48 @@ def test_an_expanded_tensor_is_read_once() -> None:
     assert cost.bytes_moved == 2 * (800 + 8 + 800)
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_fused_attention_is_one_launch_and_no_square_matrix(masked: bool) -> None:
+def test_fused_attention_is_one_launch_and_no_square_matrix() -> None:
     query = torch.empty(1, 2, 50, 4, **HALF)
-    mask = torch.empty(1, 1, 50, 50, dtype=torch.bool, device="meta") if masked else None
     with counting() as cost:
-        out = scaled_dot_product_attention(query, query, query, attn_mask=mask)
+        out = scaled_dot_product_attention(query, query, query)
     assert out.shape == query.shape
     assert cost.launches == 1
     assert cost.flops == 4 * 2 * 50 * 50 * 4
-    assert cost.bytes_moved == 4 * query.nbytes + (50 * 50 if masked else 0)
+    assert cost.bytes_moved == 4 * query.nbytes
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "made"),
+    [
+        (64, "additive", 0),
+        (50, "additive", 2),  # filled and copied into aligned rows
+        (64, "bool", 3),  # two scalars, and where
+        (50, "bool", 5),
+    ],
+)
+def test_what_attention_makes_of_its_mask_counts(keys: int, kind: str, made: int) -> None:
+    """As PyTorch does on CUDA, in each call; of an additive mask with aligned rows, nothing."""
+    query, key = torch.empty(1, 2, 50, 4, **HALF), torch.empty(1, 2, keys, 4, **HALF)
+    dtype = torch.bool if kind == "bool" else torch.float16
+    mask = torch.empty(1, 1, 50, keys, dtype=dtype, device="meta")
+    with counting() as cost:
+        scaled_dot_product_attention(query, key, key, attn_mask=mask)
+    assert cost.launches == 1 + made
+    assert cost.operators["scaled_dot_product_attention, masked"] == 1
+    with counting() as positional:
+        scaled_dot_product_attention(query, key, key, mask)
+    assert positional == cost
+
+
+def test_a_fused_norm_is_one_launch() -> None:
+    hidden, weight = torch.empty(1, 50, 8, **HALF), torch.empty(8, **HALF)
+    with counting([weight]) as cost:
+        out = rms_norm(hidden, weight.shape, weight, 1e-5)
+    assert (out.shape, cost.launches) == (hidden.shape, 1)
+    assert (cost.weight_bytes, cost.bytes_moved) == (
+        weight.nbytes,
+        weight.nbytes + 2 * hidden.nbytes,
+    )
 
 
 def test_causal_attention_costs_the_half_that_it_sees() -> None:
@@ -192,7 +224,7 @@ def test_a_materialised_attention_matrix_is_noticed(monkeypatch: pytest.MonkeyPa
     ) -> Tensor:
         logits = query @ key.transpose(2, 3)
         if mask is not None:
-            logits = logits.masked_fill(~mask, float("-inf"))
+            logits = logits + mask
         return logits.softmax(dim=-1) @ value
 
     found = changes(monkeypatch, "_attend", attend)

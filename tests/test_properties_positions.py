@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hybrid.config import Keep
+from hybrid.masks import causal_mask
 from hybrid.pruning import (
     keep_counts,
     keep_top,
@@ -17,7 +18,7 @@ from hybrid.pruning import (
     rank_scores,
 )
 from hybrid.reference import keep_best, softmax_attention
-from hybrid.rope import causal_mask, consecutive_position_ids, layout, unmerging
+from hybrid.rope import consecutive_position_ids, layout, unmerging
 
 SETTINGS = settings(max_examples=100, deadline=None, derandomize=True)
 KEEPS = st.one_of(

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import rms_norm, scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -29,13 +29,16 @@ _NO_KERNEL = {
 # Operators that read a part of their input, as large as what they give.
 _PICK = {"embedding", "gather", "index", "index_select"}
 
+_ALIGNMENT = 16  # elements that a mask's rows start at multiples of, or CUDA's attention copies it
+
 
 @dataclass
 class Cost:
     """What was done.
 
     Attributes:
-        works: of each operator that starts work on the device, in order; fused attention is one.
+        works: of each operator that starts work on the device, in order; fused attention is one,
+            and so is a fused norm.
             FLOPs of matrix products and attention, a multiply-add counts as two; bytes read and
             written, as if nothing stayed in a cache.
         operators: how often each of them ran.
@@ -101,7 +104,7 @@ def counting(
     gc.collect()
     gc.disable()  # what a reference cycle keeps alive must not depend on when this runs
     try:
-        with _FusedAttention(cost, addresses), _Operators(cost, memory, addresses):
+        with _Fused(cost, addresses), _Operators(cost, memory, addresses):
             yield cost
         held = list(cache())
         cost.peak_bytes = memory.peak_bytes(apart=held)
@@ -112,8 +115,8 @@ def counting(
             gc.enable()
 
 
-class _FusedAttention(TorchFunctionMode):
-    """Counts attention as the one kernel that it is on a GPU, whatever it falls apart into here."""
+class _Fused(TorchFunctionMode):
+    """Counts what is one kernel on a GPU as that, whatever it falls apart into here."""
 
     def __init__(self, cost: Cost, weights: set[int]) -> None:
         super().__init__()
@@ -127,24 +130,52 @@ class _FusedAttention(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func is not scaled_dot_product_attention:
-            return func(*args, **kwargs)
-        query, key, value = args[:3]
-        mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
-        out: Tensor = torch.empty_like(query)
+        if func is scaled_dot_product_attention:
+            return self._attention(*args, **kwargs)
+        if func is rms_norm:
+            return self._rms_norm(*args, **kwargs)
+        return func(*args, **kwargs)
+
+    def _add(self, name: str, *tensors: Tensor, flops: int = 0) -> None:
+        self.cost.add(name, _work(flops, list(tensors), self.weights))
+
+    def _attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        *_: object,
+        is_causal: bool = False,
+        **__: object,
+    ) -> Tensor:
+        """And what it makes of its mask, in each call: an additive one, of aligned rows."""
+        out = torch.empty_like(query)
         batch, heads, length, width = query.shape
         seen = length * key.shape[2]  # pairs of a query and a key
-        if kwargs.get("is_causal", False):
+        if is_causal:
             seen = length * (length + 1) // 2  # fused kernels skip the tiles that see nothing
-        masks = [mask] if mask is not None else []
-        self.cost.add(
-            "scaled_dot_product_attention" + (", masked" if masks else ""),
-            _work(
-                4 * batch * heads * seen * width,
-                [query, key, value, out, *masks],
-                self.weights,
-            ),
-        )
+        flops = 4 * batch * heads * seen * width
+        if attn_mask is None:
+            self._add("scaled_dot_product_attention", query, key, value, out, flops=flops)
+            return out
+        if attn_mask.dtype == torch.bool:
+            given, attn_mask = attn_mask, torch.empty_like(attn_mask, dtype=query.dtype)
+            self._add("scalar_tensor")
+            self._add("scalar_tensor")
+            self._add("where", given, attn_mask)
+        if any(stride % _ALIGNMENT for stride in attn_mask.stride()[:-1]):
+            self._add("fill_", attn_mask)
+            self._add("copy_", attn_mask, attn_mask)
+        name = "scaled_dot_product_attention, masked"
+        self._add(name, query, key, value, out, attn_mask, flops=flops)
+        return out
+
+    def _rms_norm(
+        self, hidden: Tensor, shape: object, weight: Tensor | None = None, eps: float | None = None
+    ) -> Tensor:
+        out = torch.empty_like(hidden)
+        self._add("rms_norm", hidden, out, *([] if weight is None else [weight]))
         return out
 
 

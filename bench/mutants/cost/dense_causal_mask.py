@@ -4,8 +4,8 @@ from bench.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava._layers",
-    old="mask = causal_mask(sequence.valid) if masked else None",
-    new="mask = causal_mask(sequence.valid)",
+    old="mask = additive(causal_mask(sequence.valid), hidden.dtype) if masked else None",
+    new="mask = additive(causal_mask(sequence.valid), hidden.dtype)",
     source="eobo0530/vlm_optimization",
     expected=("cost",),
 )

@@ -7,7 +7,8 @@ MUTANT = Mutant(
     old="            cache.start(i, key, value)\n",
     new=(
         "            cache.start(i, key, value)\n"
-        "            mask = causal_mask(sequence.valid) if masked else None\n"
+        "            allowed = causal_mask(sequence.valid)\n"
+        "            mask = additive(allowed, hidden.dtype) if masked else None\n"
     ),
     source=MADE,
     expected=("cost",),

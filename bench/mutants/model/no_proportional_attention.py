@@ -4,8 +4,8 @@ from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.merging:Tokens.attention_bias",
-    old="self.size.log()",
-    new="(self.size > 0).float().log()",
+    old="log_size_bias(self.size,",
+    new="log_size_bias((self.size > 0).float(),",
     source=MADE,
     expected=("equivalence", "golden"),
 )

@@ -3,7 +3,7 @@
 from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.rope:causal_mask",
+    target="hybrid.masks:causal_mask",
     old="ones.tril() & valid[:, None, :]",
     new="ones & valid[:, None, :]",
     source=MADE,

@@ -4,10 +4,10 @@ from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava._layers",
-    old="mask = causal_mask(sequence.valid) if masked else None",
+    old="mask = additive(causal_mask(sequence.valid), hidden.dtype) if masked else None",
     new=(
         "masked = masked and not sequence.valid.all()\n"
-        "        mask = causal_mask(sequence.valid) if masked else None"
+        "        mask = additive(causal_mask(sequence.valid), hidden.dtype) if masked else None"
     ),
     source=MADE,
     expected=("syncs",),

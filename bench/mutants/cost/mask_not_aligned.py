@@ -1,0 +1,11 @@
+"""A mask's rows start anywhere, so CUDA's attention copies it in each layer."""
+
+from bench.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.masks:_aligned",
+    old="width = -(-keys // ALIGNMENT) * ALIGNMENT",
+    new="width = keys",
+    source=MADE,
+    expected=("cost",),
+)
