@@ -25,7 +25,7 @@ def causal_mask(valid: Tensor) -> Tensor:
 
 def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """A bool mask [B, 1, q, k] as what is added to logits: 0 where allowed, else -inf."""
-    return _aligned(mask, dtype).fill_(-torch.inf).masked_fill_(mask, 0.0)
+    return _hidden(mask, dtype).masked_fill_(mask, 0.0)
 
 
 def log_size_bias(size: Tensor, dtype: torch.dtype) -> Tensor:
@@ -35,11 +35,11 @@ def log_size_bias(size: Tensor, dtype: torch.dtype) -> Tensor:
         size: [B, T] float32, patches that a token stands for; 0 for padding.
     """
     bias = size.log()[:, None, None, :]
-    return _aligned(bias, dtype).copy_(bias)
+    return _hidden(bias, dtype).copy_(bias)
 
 
-def _aligned(like: Tensor, dtype: torch.dtype) -> Tensor:
-    """Uninitialised, of that shape, and in memory with aligned rows."""
+def _hidden(like: Tensor, dtype: torch.dtype) -> Tensor:
+    """-inf of that shape. In memory rows are aligned, and what they are filled up with is -inf."""
     keys = like.shape[-1]
     width = -(-keys // ALIGNMENT) * ALIGNMENT
-    return like.new_empty((*like.shape[:-1], width), dtype=dtype)[..., :keys]
+    return like.new_full((*like.shape[:-1], width), -torch.inf, dtype=dtype)[..., :keys]

@@ -264,6 +264,8 @@ def test_an_additive_mask_hides_what_is_not_allowed_and_its_rows_are_aligned(key
     assert mask.shape == allowed.shape and mask.dtype == torch.bfloat16
     assert torch.equal(mask == 0, allowed) and torch.equal(mask == -INF, ~allowed)
     assert all(stride % 16 == 0 for stride in mask.stride()[:-1])
+    beyond = mask.as_strided((6, mask.stride(-2) - keys), (mask.stride(-2), 1), keys)
+    assert bool((beyond == -INF).all())
 
 
 def test_a_ranking_row_is_the_mean_of_softmaxes_over_grouped_heads() -> None:

@@ -3,7 +3,7 @@
 from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.masks:_aligned",
+    target="hybrid.masks:_hidden",
     old="width = -(-keys // ALIGNMENT) * ALIGNMENT",
     new="width = keys",
     source=MADE,
