@@ -263,6 +263,7 @@ def test_on_fewer_questions_the_floor_is_what_its_reference_scored_there(
     keep_letters(tmp_path, "other-questions", wrong={0}, questions=range(4, 9))
     edit_text(tmp_path / "mine.toml", '"recorded"', '"other-questions"')
     refused(gate(*COMMAND, *arguments), "other-questions lacks row 0")
+    refused(gate(*COMMAND, *arguments, "--matcher", "lmms-2024"), "whose matcher is vlmevalkit")
 
 
 def test_both_arms_are_paired_with_their_recorded_runs(
