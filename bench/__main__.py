@@ -1,5 +1,15 @@
-"""`python -m bench`."""
+"""`python -m bench`, and the installed command `vlm-hybrid`."""
 
-from bench.cli import main
+from bench.supported import stop_elsewhere
 
-main()
+
+def main() -> None:
+    """Look where this runs before anything is imported that only runs there."""
+    stop_elsewhere()
+    from bench.cli import main as commands
+
+    commands()
+
+
+if __name__ == "__main__":
+    main()
