@@ -38,12 +38,47 @@ TRUTH_TABLE = [
     ("Failed to obtain answer via API. B", None, None, None),
     ("Failed to obtain answer via API: rabbit", "B", "B", "B"),
     ("Z, I'd say", "Z", "Z", None),
-    # lmms-eval's wrappings, and its E that no punctuation may follow
+    # lmms-eval's wrappings, of E, too
     ("it is (D).", "D", "D", "D"),
     (":C) it is", "C", "C", "C"),
     ("[D]", "D", "D", None),
-    ("E.", None, None, None),
+    ("E.", None, None, "E"),
 ]
+
+FOUR = {"A": "yes", "B": "no", "C": "one", "D": "two"}
+TWO = {"A": "up", "B": "down"}
+FIVE = {"A": "red", "B": "green", "C": "blue", "D": "grey", "E": "pink"}
+# What `MMBench_Evaluator.can_infer` of lmms-eval 0.2.0, 0.2.4, 0.5.0 and 0.7.3 answered, all four
+# alike; it is handed the options A to D.
+READ_BY_LMMS_EVAL = [
+    (FOUR, "E. none of these", "E"),
+    (FOUR, "E.", "E"),
+    (FOUR, "(E)", "E"),
+    (FOUR, ":E).", "E"),
+    (FOUR, "E, since no one is there", "E"),
+    (FOUR, "A. or E.", None),
+    (FOUR, "(A) is wrong, (E) right", None),
+    (FOUR, "A one", "A"),
+    (FOUR, "A man and one dog", "C"),
+    (FOUR, "it is :D, I think", "D"),
+    (FOUR, "[B]", None),
+    (FOUR, "not B. but C)", "B"),
+    (TWO, "D", "D"),
+    (TWO, "up.", "A"),
+    (TWO, "(C)", "C"),
+    (FIVE, "pink", None),
+    (FIVE, "E", "E"),
+    (FIVE, "it is grey or pink", "D"),
+    (FIVE, "Failed to obtain answer via API. E", None),
+    (FIVE, "A. B. E)", "E"),
+]
+
+
+@pytest.mark.parametrize(("options", "answer", "read"), READ_BY_LMMS_EVAL)
+def test_lmms_2024_reads_what_lmms_eval_read(
+    options: dict[str, str], answer: str, read: str | None
+) -> None:
+    assert get_matcher("lmms-2024")(answer, options) == read
 
 
 @pytest.mark.parametrize(("answer", "april", "june", "lmms"), TRUTH_TABLE)

@@ -32,6 +32,8 @@ _LMMS_WRAPPINGS = (
     *((":", end) for end in ("", ",", ".", ")", ").")),
 )
 _LMMS_LONGEST_WITH_A = 3
+_LMMS_LETTERS = "ABCDE"  # E is what its judge says for "none of these"
+_LMMS_OPTIONS = "ABCD"
 
 
 def vlmevalkit_2025_04(answer: str, options: Mapping[str, str]) -> str | None:
@@ -70,22 +72,24 @@ def vlmevalkit_2026_06(answer: str, options: Mapping[str, str]) -> str | None:
 
 
 def lmms_2024(answer: str, options: Mapping[str, str]) -> str | None:
-    """lmms-eval's MMBench rules: a bare A to E, then A to D in twelve wrappings, then the text.
+    """lmms-eval's `mmbench_en_dev`, releases 0.2.0, 0.2.4, 0.5.0 and 0.7.3, before it asks GPT.
 
-    A letter is never checked against the options, so an answer may be a letter that the
-    question doesn't have; it is then read, and wrong.
+    A to E bare, then in twelve wrappings, then the text of the options A to D. A letter is never
+    checked against the options, so an answer may be a letter that the question doesn't have; it
+    is then read, and wrong.
     """
     if _API_FAILURE not in answer:
         tokens = answer.split()
-        bare = [letter for letter in "ABCDE" if letter in tokens]
+        bare = [letter for letter in _LMMS_LETTERS if letter in tokens]
         article = "A" in tokens and len(tokens) > _LMMS_LONGEST_WITH_A
         if len(bare) == 1 and not article:
             return bare[0]
         for before, after in _LMMS_WRAPPINGS:
-            wrapped = [letter for letter in "ABCD" if f"{before}{letter}{after}" in tokens]
+            wrapped = [letter for letter in _LMMS_LETTERS if f"{before}{letter}{after}" in tokens]
             if len(wrapped) == 1:
                 return wrapped[0]
-    return _only_option_text(answer, options)
+    asked = {letter: text for letter, text in options.items() if letter in _LMMS_OPTIONS}
+    return _only_option_text(answer, asked)
 
 
 def _is_refusal(answer: str) -> bool:
