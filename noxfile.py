@@ -83,8 +83,10 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests."""
+    """All tests; those that ask a real clock come last, alone."""
     python(session, "pytest", *session.posargs)
+    if not session.posargs:
+        python(session, "pytest", "-m", "clock")
 
 
 @nox.session

@@ -13,6 +13,7 @@ from bench.bisect import bisect
 from bench.bisect.story import tell
 from bench.errors import UserError
 
+PATIENCE_S = 300  # before something hangs; a busy machine takes its time
 GREEN, RED, UNSURE, CRASH = "exit(0)", "exit(1)", "exit(3)", "raise RuntimeError('broken')"
 
 
@@ -120,7 +121,9 @@ def test_another_checkouts_code_is_never_judged(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_search_leaves_nothing_behind(tmp_path: Path) -> None:
-    commits = history(tmp_path, GREEN, "import time; time.sleep(600)")
+    asleep = tmp_path / "asleep"
+    sleeps = f"import pathlib, time; pathlib.Path({str(asleep)!r}).touch(); time.sleep(600)"
+    commits = history(tmp_path, GREEN, sleeps)
     search = subprocess.Popen(
         [sys.executable, "-m", "bench", "bisect", commits[0], commits[1], "--gate", "golden"],
         cwd=tmp_path,
@@ -131,7 +134,8 @@ def test_an_interrupted_search_leaves_nothing_behind(tmp_path: Path) -> None:
     )
     assert search.stderr is not None
     assert "PASS" in search.stderr.readline()
-    time.sleep(0.5)  # into the gate that sleeps
+    while not asleep.exists() and search.poll() is None:
+        time.sleep(0.01)
     search.send_signal(signal.SIGINT)
-    assert search.wait(60) != 0
+    assert search.wait(PATIENCE_S) != 0
     assert git(tmp_path, "worktree", "list").count("\n") == 0

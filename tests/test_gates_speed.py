@@ -195,9 +195,12 @@ SLOWED = """
 """
 
 
-@pytest.mark.slow
+@pytest.mark.clock
 def test_a_commit_that_adds_work_is_found_slower_and_nothing_is_left(tmp_path: Path) -> None:
-    """The MLP and output projection of each layer are computed nine times."""
+    """The MLP and output projection of each layer are computed nine times.
+
+    UNSURE is an answer, too, where others had too much of the cores; SAME or FASTER never is.
+    """
     folder = repository(tmp_path / "checkout")
     package = shutil.copytree(
         this_checkout().hybrid, folder / "hybrid", ignore=shutil.ignore_patterns("__pycache__")
@@ -212,7 +215,7 @@ def test_a_commit_that_adds_work_is_found_slower_and_nothing_is_left(tmp_path: P
     short = tmp_path / "short.toml"
     short.write_text(text.partition("[gates.latency.batch-8")[0])
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{profile.parents[2]}"}
-    command = ["latency", "--profile", str(short), "--against", "HEAD~1", "--budget", "60"]
+    command = ["latency", "--profile", str(short), "--against", "HEAD~1", "--budget", "12"]
     said = subprocess.run(
         [sys.executable, "-P", "-m", "bench", *command, "--work-dir", str(tmp_path / "out")],
         env={**environment, "TMPDIR": str(tmp_path)},
@@ -221,11 +224,17 @@ def test_a_commit_that_adds_work_is_found_slower_and_nothing_is_left(tmp_path: P
         text=True,
         check=False,
     )
-    assert said.returncode == 1, said.stderr
+    assert said.returncode in (1, 3), said.stderr
     verdicts = json.loads((tmp_path / "out" / "latency-verdicts.json").read_text())
-    by_gate = {verdict["gate"]: verdict["numbers"] for verdict in verdicts}
-    answer = by_gate["batch-1/latency/hybrid/answer/against-base"]
-    assert answer["comparison"] == "SLOWER"
-    assert answer["value"] > 1.5
+    [answer] = [
+        verdict
+        for verdict in verdicts
+        if verdict["gate"] == "batch-1/latency/hybrid/answer/against-base"
+    ]
+    if said.returncode == 3:
+        assert answer["outcome"] == "UNSURE"
+    else:
+        assert answer["numbers"]["comparison"] == "SLOWER"
+        assert answer["numbers"]["value"] > 1.5
     assert git(folder, "worktree", "list", "--porcelain").count("worktree ") == 1
     assert not list(tmp_path.glob("vlm-hybrid-*"))

@@ -28,6 +28,15 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason=cuda.SKIPPE
 CPU_ONLY_SPELLINGS = {"numpy_asks_for_an_array"}  # CUDA refuses instead of waiting
 
 
+def each(examples: tuple[Example, ...]) -> pytest.MarkDecorator:
+    """A test for each on a GPU; without one a single skip, which says all that there is to say."""
+    count = f"{len(examples)} examples"
+    asked = examples if torch.cuda.is_available() else [pytest.param(None, marks=needs_gpu)]
+    return pytest.mark.parametrize(
+        "example", asked, ids=lambda example: example.name if example else count
+    )
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_without_a_gpu_the_tier_is_skipped_or_an_error_as_asked() -> None:
     assert not has_gpu()
@@ -119,11 +128,8 @@ def test_held_up_without_a_finding_is_a_defect_of_the_detector() -> None:
     check_agreement(Report(), BackPressure(host_ms=1.0, device_ms=10.0, held_up=False))
 
 
-@needs_gpu
-@pytest.mark.parametrize("example", WAITS, ids=lambda example: example.name)
+@each(tuple(e for e in WAITS if e.name not in CPU_ONLY_SPELLINGS))
 def test_cuda_agrees_that_a_planted_wait_waits(example: Example) -> None:
-    if example.name in CPU_ONLY_SPELLINGS:
-        pytest.skip("CUDA refuses this instead of waiting")
     inputs = Inputs.on("cuda")
     example.run(inputs)
     torch.cuda.synchronize()
@@ -132,8 +138,7 @@ def test_cuda_agrees_that_a_planted_wait_waits(example: Example) -> None:
     assert {f.site.line for f in report.findings} == set(example.marked_lines())
 
 
-@needs_gpu
-@pytest.mark.parametrize("example", CLEAN, ids=lambda example: example.name)
+@each(CLEAN)
 def test_cuda_agrees_that_a_clean_idiom_does_not_wait(example: Example) -> None:
     inputs = Inputs.on("cuda")
     report, pressure = prove_no_wait(lambda: example.run(inputs))

@@ -170,6 +170,7 @@ def test_watching_changes_no_token(llava: Any) -> None:
     assert torch.equal(plain, watched)
 
 
+@pytest.mark.clock
 def test_watching_costs_at_most_ten_times(llava: Any) -> None:
     def seconds(watched: bool) -> float:
         start = time.process_time()

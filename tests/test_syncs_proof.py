@@ -1,7 +1,7 @@
-"""Back-pressure, played through on a device that is a clock: busy until a point in time."""
+"""Back-pressure, played through on a device and a host that share one played clock."""
 
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,24 +11,28 @@ from bench.syncs.proof import PORTION, back_pressure
 
 
 class Gpu:
-    """Stands in for CUDA. queue: launches that it takes while busy; one more holds the host up."""
+    """Stands in for CUDA. queue: launches that it takes while busy; one more holds the host up.
+
+    now: seconds; they pass while the host reads the clock, launches, or waits.
+    """
 
     def __init__(self, queue: int = 1000) -> None:
-        self.queue, self.queued, self.busy_until = queue, 0, 0.0
+        self.queue, self.queued, self.busy_until, self.now = queue, 0, 0.0, 0.0
+
+    def perf_counter(self) -> float:
+        self.now += 1e-7
+        return self.now
 
     def keep_busy(self, milliseconds: int) -> None:
-        self.busy_until = time.perf_counter() + 1e-3 * milliseconds
-
-    @property
-    def busy(self) -> bool:
-        return time.perf_counter() < self.busy_until
+        self.busy_until = self.now + 1e-3 * milliseconds
 
     def synchronize(self) -> None:
-        time.sleep(max(0.0, self.busy_until - time.perf_counter()))
+        self.now = max(self.now, self.busy_until)
         self.queued = 0
 
     def launch(self) -> None:
-        self.queued = self.queued + 1 if self.busy else 0
+        self.now += 1e-5
+        self.queued = self.queued + 1 if self.now < self.busy_until else 0
         if self.queued > self.queue:
             self.synchronize()
 
@@ -40,10 +44,10 @@ class Event:
         self.at = 0.0
 
     def record(self) -> None:
-        self.at = max(time.perf_counter(), self.gpu.busy_until)
+        self.at = max(self.gpu.now, self.gpu.busy_until)
 
     def query(self) -> bool:
-        return time.perf_counter() >= self.at
+        return self.gpu.now >= self.at
 
     def elapsed_time(self, end: "Event") -> float:
         return 1e3 * (end.at - self.at)
@@ -59,6 +63,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
         ("Event", Event),
     ):
         monkeypatch.setattr(torch.cuda, name, stand_in)
+    monkeypatch.setattr(proof, "time", SimpleNamespace(perf_counter=played.perf_counter))
     monkeypatch.setattr(proof, "_keep_busy", played.keep_busy)
     monkeypatch.setattr(proof, "_cycles_per_ms", lambda: 1.0)
     return played

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -74,12 +73,6 @@ def test_newer_matchers_read_one_letter_answers_alike() -> None:
     path = recorded("dense", "MMBench_DEV_EN.xlsx")
     scores = [score_file(path, matcher=m) for m in ("vlmevalkit-2026-06", "lmms-2024")]
     assert [score.value for score in scores] == [0.6280068728522337] * 2
-
-
-def test_scoring_4329_rows_takes_at_most_two_seconds_of_cpu() -> None:
-    start = time.process_time()  # not wall time: the machine may be busy with other work
-    score_file(recorded("dense", "MMBench_DEV_EN.xlsx"))
-    assert time.process_time() - start < 2.0
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,7 @@ def something_else_on(core: int) -> Iterator[None]:
 
 
 @LINUX
+@pytest.mark.clock
 def test_a_process_on_the_same_core_is_seen() -> None:
     cores = quietest_cores(1)
     assert cores
@@ -92,6 +93,7 @@ def test_a_process_on_the_same_core_is_seen() -> None:
 
 
 @LINUX
+@pytest.mark.clock
 def test_an_arm_that_sleeps_is_slow_and_not_disturbed() -> None:
     cores = quietest_cores(1)
     observer = Observer(cores)
@@ -107,6 +109,7 @@ def test_an_arm_that_sleeps_is_slow_and_not_disturbed() -> None:
 
 
 @LINUX
+@pytest.mark.clock
 def test_threads_of_the_arm_that_wait_for_each_other_are_its_own_doing() -> None:
     cores = quietest_cores(1)
     assert cores
