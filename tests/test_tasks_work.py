@@ -144,7 +144,7 @@ def test_each_answer_is_matched_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         matched.append(answer)
         return plain(answer, options)
 
-    monkeypatch.setitem(matchers.MATCHERS, matchers.DEFAULT_MATCHER, counting)  # type: ignore[arg-type]
+    monkeypatch.setitem(matchers.MATCHERS, matchers.DEFAULT_MATCHER, counting)
     data, answers = questions(tmp_path, 20)
     score_file(as_sheet(data, answers))
     assert len(matched) == len(answers)
