@@ -1,36 +1,61 @@
-"""The project's sessions; all of them share one environment, made from constraints.txt.
+"""The project's sessions, in one environment that holds what constraints.txt pins.
 
 nox                          lint, typecheck, tests
 nox -s accuracy latency      the gates, on the embedded tiny profile
 nox -s gate-check mutants    whether the gates themselves can be trusted
 nox -s accuracy -- --profile llava-1.5-7b --keep 36
 nox -s wheel tests-matrix    as others install it; these make environments of their own
+
+A nox that the README's command installed runs them where it lives. Any other one makes such an
+environment under .nox first, named by what is in it.
 """
 
+import fcntl
 import hashlib
+import json
+import os
+import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import nox
 from nox.command import CommandFailed
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 nox.options.sessions = ["lint", "typecheck", "tests"]
 # nox gives each session an environment of its own; torch is too large for that.
 nox.options.default_venv_backend = "none"
 
-ROOT = Path(__file__).parent
-ENVIRONMENT = ROOT / ".nox" / "shared"
+ROOT = Path(__file__).parent.resolve()
+ENVIRONMENTS = ROOT / ".nox"
 OUTPUTS = ROOT / "outputs"
+PINS = ROOT / "constraints.txt"
 
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+if sys.platform != "linux" or platform.python_version() not in SpecifierSet(
+    PROJECT["project"]["requires-python"]
+):
+    here = f"Python {platform.python_version()} on {sys.platform}"
+    sys.exit(f"error: vlm-hybrid runs on Linux with Python 3.11 or 3.12, and this is {here}")
 COMBINATIONS = [
     f"{python}-{bounds}"
     for python in nox.project.python_versions(PROJECT)
     for bounds in ("lowest", "highest")
 ]
+INSTALL = ("-c", str(PINS), "-e", f"{ROOT}[dev]")
+# What others set for their own work, and what would change which code, tests or rules run here.
+FOREIGN = ("PYTEST_", "PYTHON", "MYPY", "RUFF_", "COVERAGE_", "HYPOTHESIS_")
+HARMLESS = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE")
+# Tests bring their own; the last one is a file of the job, and no test belongs into it.
+USERS = ("FASTV_K", "VLM_HYBRID_HISTORY", "VLM_HYBRID_REFERENCES", "GITHUB_STEP_SUMMARY")
 FROM_THE_WHEEL = """
 import sys, bench, hybrid
 for package in (bench, hybrid):
@@ -43,21 +68,104 @@ print(", ".join(f"{name} {version(name)}" for name in ("torch", "transformers"))
 
 
 def python(session: nox.Session, *arguments: str) -> None:
-    """Run Python in the shared environment; makes it first, or anew if what it holds is outdated.
-
-    pip and not uv: constraints.txt picks a torch build that only pip is told where to find.
-    """
-    pins = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
-    wanted = hashlib.sha256(b"".join(p.read_bytes() for p in pins)).hexdigest()
-    stamp = ENVIRONMENT / "vlm-hybrid.installed"
-    executable = str(ENVIRONMENT / "bin" / "python")
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        make_environment(session, ENVIRONMENT)
-        constraints = ("-c", "constraints.txt", "-e", ".[dev]")
-        session.run(executable, "-m", "pip", "install", "--quiet", *constraints)
-        stamp.write_text(wanted)
+    """Run Python in the environment that holds the pins."""
     OUTPUTS.mkdir(exist_ok=True)
-    session.run(executable, "-m", *arguments)
+    session.run(executable(session), "-m", *arguments, env=environment_variables())
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    """Run tests, at least one of them."""
+    OUTPUTS.mkdir(exist_ok=True)
+    command = (executable(session), "-m", "pytest", "-p", "tests.demand", *arguments)
+    session.run(*command, env=environment_variables(*USERS))
+
+
+def environment_variables(*without: str) -> dict[str, str | None]:
+    """Changes of the environment: what would silently change what a session does is taken out."""
+    foreign = {name for name in os.environ if name.startswith(FOREIGN) and name not in HARMLESS}
+    return dict.fromkeys((*sorted(foreign), *without))
+
+
+def executable(session: nox.Session) -> str:
+    """The Python that sessions run: nox's own, if it has all that is pinned.
+
+    Otherwise that of an environment of its own, named by what goes into it: a file that changes
+    makes another one, beside that in which a gate may be running. Two at once make it once.
+    """
+    reason = lacking()
+    if reason is None:
+        return sys.executable
+    folder = ENVIRONMENTS / f"shared-{fingerprint()}"
+    stamp, made = folder / "vlm-hybrid.installed", str(folder / "bin" / "python")
+    with locked(session, "shared"):
+        if not stamp.is_file():
+            session.log(f"{sys.prefix} is not used, {reason}; making {folder}")
+            make_environment(session, folder)
+            # pip and not uv: constraints.txt picks a torch that only pip is told where to find.
+            session.run(made, "-m", "pip", "install", "--quiet", *INSTALL)
+            stamp.touch()
+    return made
+
+
+def fingerprint() -> str:
+    """Of what an environment is made from: pins, dependencies, this Python, and this folder."""
+    digest = hashlib.sha256(f"{ROOT}\0{sys.executable}\0{sys.version}".encode())
+    for file in (ROOT / "pyproject.toml", PINS):
+        digest.update(b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def lacking() -> str | None:
+    """Why this Python's own packages are not those that are pinned; None if they are."""
+    project = PROJECT["project"]
+    lines = PINS.read_text(encoding="utf-8").splitlines()
+    pinned = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    pins = {canonicalize_name(pin.name): pin.specifier for pin in pinned}
+    try:
+        own = distribution(project["name"])
+    except PackageNotFoundError:
+        return f"{project['name']} is not installed there"
+    origin = json.loads(own.read_text("direct_url.json") or "{}")
+    if origin.get("url") != ROOT.as_uri() or not origin.get("dir_info", {}).get("editable"):
+        return f"its {project['name']} is not this folder"
+    entries = {(entry.group, entry.name, entry.value) for entry in own.entry_points}
+    groups = {"console_scripts": project["scripts"], **project["entry-points"]}
+    if entries != {(group, *item) for group, items in groups.items() for item in items.items()}:
+        return "its commands and plugins are not those of pyproject.toml"
+    waiting = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    seen: set[str] = set()
+    while waiting:
+        line = waiting.pop()
+        if line in seen:
+            continue
+        seen.add(line)
+        wanted = Requirement(line)
+        try:
+            found = distribution(wanted.name)
+        except PackageNotFoundError:
+            return f"it has no {wanted.name}"
+        pin = pins.get(canonicalize_name(wanted.name), SpecifierSet())
+        if not (wanted.specifier & pin).contains(found.version, prereleases=True):
+            return f"its {wanted.name} {found.version} is not {wanted.specifier & pin}"
+        for further in found.requires or []:
+            marker = Requirement(further).marker
+            if marker is None or any(marker.evaluate({"extra": e}) for e in ("", *wanted.extras)):
+                waiting.append(further)
+    return None
+
+
+@contextmanager
+def locked(session: nox.Session, name: str) -> Iterator[None]:
+    """Only one nox at a time does this; the others wait. The lock ends with the process."""
+    ENVIRONMENTS.mkdir(exist_ok=True)
+    with (ENVIRONMENTS / f"{name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            session.log(f"another nox has {file.name}: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def make_environment(session: nox.Session, folder: Path, version: str | None = None) -> None:
@@ -84,16 +192,16 @@ def typecheck(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All tests; those that ask a real clock come last, alone."""
-    python(session, "pytest", *session.posargs)
+    pytest(session, *session.posargs)
     if not session.posargs:
-        python(session, "pytest", "-m", "clock")
+        pytest(session, "-m", "clock")
 
 
 @nox.session
 def speed(session: nox.Session) -> None:
     """Ratios of a LLaVA of true depth and token counts, on this machine's CPU; some minutes."""
     written = f"--benchmark-json={OUTPUTS / 'speed.json'}"
-    python(session, "pytest", "-m", "speed", "-s", written, *session.posargs)
+    pytest(session, "-m", "speed", "-s", written, *session.posargs)
 
 
 @nox.session
@@ -139,7 +247,7 @@ def kernels(session: nox.Session) -> None:
     """Time the kernels one by one, for `pytest-benchmark compare`; gates on nothing."""
     written = f"--benchmark-json={OUTPUTS / 'kernels.json'}"
     measured = ("--benchmark-max-time=1", "--benchmark-min-rounds=5", written)
-    python(session, "pytest", "tests/test_kernels_benchmark.py", *measured, *session.posargs)
+    pytest(session, "tests/test_kernels_benchmark.py", *measured, *session.posargs)
 
 
 @nox.session(name="gpu-check")
@@ -234,15 +342,19 @@ def _combination(session: nox.Session, name: str) -> str:
 
     Its environment stays only if it failed: few machines have room for all of them.
     """
+    with locked(session, f"matrix-{name}"):
+        return _in_its_environment(session, name, ENVIRONMENTS / f"matrix-{name}")
+
+
+def _in_its_environment(session: nox.Session, name: str, environment: Path) -> str:
     version, _, bounds = name.partition("-")
-    environment = ROOT / ".nox" / f"matrix-{name}"
-    executable = str(environment / "bin" / "python")
+    made = str(environment / "bin" / "python")
     try:
         make_environment(session, environment, version)
     except CommandFailed:
         return f"skipped: no Python {version} was found"
     exact = _lowest() if bounds == "lowest" else []
-    install = (executable, "-m", "pip", "install", "--quiet", "-e", ".[dev]", *exact)
+    install = (made, "-m", "pip", "install", "--quiet", "-e", ".[dev]", *exact)
     with tempfile.TemporaryFile("w+") as printed:
         try:
             session.run(*install, stdout=printed)
@@ -253,12 +365,12 @@ def _combination(session: nox.Session, name: str) -> str:
                 return f"FAILED: pip install in {environment}: {' '.join(errors)}"
             shutil.rmtree(environment)
             return f"skipped: {errors[-1].removeprefix('ERROR: ')}"
-    for command in ("pytest", "bench golden", "bench syncs"):
+    for command in ("pytest -p tests.demand", "bench golden", "bench syncs"):
         try:
-            session.run(executable, "-m", *command.split())
+            session.run(made, "-m", *command.split(), env=environment_variables(*USERS))
         except CommandFailed:
             return f"FAILED: {command} in {environment}"
-    versions = session.run(executable, "-c", VERSIONS, silent=True)
+    versions = session.run(made, "-c", VERSIONS, silent=True)
     shutil.rmtree(environment)
     return f"passed: {str(versions).strip()}"
 
