@@ -197,6 +197,12 @@ def tests(session: nox.Session) -> None:
         pytest(session, "-m", "clock")
 
 
+@nox.session(name="tests-elsewhere")
+def tests_elsewhere(session: nox.Session) -> None:
+    """Tests as other machines would run them: instruction sets, threads, kernels, busy cores."""
+    python(session, "tests.elsewhere", *session.posargs)
+
+
 @nox.session
 def speed(session: nox.Session) -> None:
     """Ratios of a LLaVA of true depth and token counts, on this machine's CPU; some minutes."""
