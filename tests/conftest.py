@@ -1,9 +1,12 @@
 """What tests of several files ask for."""
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
+
+os.environ["MPLBACKEND"] = "agg"  # as the command line does: a notebook's is not installed here
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,57 @@ def test_a_mistyped_line_gets_one_line(arguments: list[str], names: str, read_on
     assert err.startswith("error: ")
     assert names in err
     assert err.endswith(f"{read_on}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "usage"),
+    [
+        (["-h"], "python -m bench [OPTIONS]"),
+        (["help"], "python -m bench [OPTIONS]"),
+        (["help", "latency"], "python -m bench latency"),
+        (["help", "reference", "add"], "python -m bench reference add"),
+        (["accuracy", "-h"], "python -m bench accuracy"),
+        (["gate", "--help"], "python -m bench gate"),
+        (["sync", "-h"], "python -m bench sync"),
+        (["help", "syncs"], "python -m bench syncs"),
+    ],
+)
+def test_help_as_people_ask_for_it_and_by_a_gates_either_name(
+    arguments: list[str], usage: str
+) -> None:
+    code, out, err = bench(*arguments)
+    assert (code, err) == (0, "")
+    assert f"Usage: {usage}" in out
+
+
+def test_the_version_is_the_packages() -> None:
+    assert bench("--version") == (0, f"vlm-hybrid {version('vlm-hybrid')}\n", "")
+
+
+@pytest.mark.parametrize("option", ["--install-completion", "--show-completion=bash"])
+def test_completion_is_the_programs(option: str) -> None:
+    code, out, err = bench(option)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.endswith(f"vlm-hybrid {option}\n")
+    assert "completion" not in bench("--help")[1]
+    program = str(Path(sys.executable).with_name("vlm-hybrid"))
+    helped = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    assert "--install-completion" in helped.stdout
+
+
+@pytest.mark.parametrize("missing", ["typer", "torch"])
+def test_what_is_not_installed_is_named_with_the_way_to_install(missing: str) -> None:
+    """typer is imported first of all, torch only when something is run."""
+    program = f"""
+import runpy, sys
+sys.modules[{missing!r}] = None
+sys.argv = ["bench", "demo"]
+runpy.run_module("bench", run_name="__main__", alter_sys=True)
+"""
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert ran.stderr.startswith(f"error: {missing} is missing in {sys.prefix}: install")
 
 
 @pytest.mark.parametrize("arguments", [[], ["reference"]])

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bench.bisect import step
 from bench.errors import UserError
+from bench.gate_names import gate_name
 from bench.timing.revision import checked_out
 
 GATES = {
@@ -57,6 +58,7 @@ def bisect(repository: Path, good: str, bad: str, gate: str, options: Sequence[s
         UserError: if a revision does not exist or is no ancestor, if the gate is not green at
             `good` or not red at `bad`, or if git fails.
     """
+    gate = gate_name(gate)
     if gate not in GATES:
         raise UserError(f"no gate {gate!r} to bisect: choose one of {', '.join(GATES)}")
     package = repository / "hybrid"

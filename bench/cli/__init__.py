@@ -3,8 +3,12 @@
 Exit codes: 0 pass, 1 a gate failed, 2 wrong usage, data or environment, 3 unsure.
 """
 
+import os
 import sys
-from typing import NoReturn
+import traceback
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -23,15 +27,18 @@ from bench.cli import (
     sweep,
     syncs,
 )
-from bench.cli.usage import OneLineUsage
+from bench.cli.streams import chain, discard_output, lenient_streams
+from bench.cli.usage import PROGRAM, OneLineUsage, is_program
 from bench.errors import UserError
+from bench.installation import how_to_install
 
 INTERRUPTED = 130
 
 app = typer.Typer(
     cls=OneLineUsage,
     no_args_is_help=True,
-    add_completion=True,
+    add_completion=is_program(),
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     help="Run, score, time and gate LLaVA-1.5 with reduced visual tokens. "
     "Exit codes: 0 pass, 1 a gate failed, 2 usage, data or environment, 3 unsure.",
@@ -55,36 +62,63 @@ for commands in (
     app.add_typer(commands.app)
 
 
+def _tell_version(asked: bool) -> None:
+    if not asked:
+        return
+    try:
+        print(PROGRAM, version(PROGRAM))
+    except PackageNotFoundError:
+        raise UserError(f"{PROGRAM} is not installed, only found here: pip install -e .") from None
+    raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """What stands in front of a command."""
+
+
 def main() -> None:
     """Entry point: what the user can mend becomes one line on stderr and exit code 2.
 
-    Ctrl-C is one line, too, and exit code 130.
+    Ctrl-C is one line, too, and exit code 130. An exception that nobody foresaw keeps its
+    traceback, but not Python's exit code for it, 1: that says that a gate failed.
     """
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's would not be found, and no plot needs a window
     try:
-        app()
+        with lenient_streams():
+            app()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             print(f"interrupted: {_how_to_go_on(ended)}", file=sys.stderr)
         raise
     except UserError as error:
-        _fail(error)
-    except ValueError as error:
+        _fail(f"error: {error}")
+    except OSError as error:
+        where = "" if error.filename is None else f"{error.filename}: "
+        _fail(f"error: {where}{error.strerror or error}")
+    except ModuleNotFoundError as error:
+        missing = how_to_install(error)
+        _fail(f"error: {missing}" if missing else traceback.format_exc())
+    except Exception as error:
         # Here, not above: `hybrid` loads torch, which takes longer than to score a file.
         from hybrid.config import ConfigError
 
-        if not isinstance(error, ConfigError):
-            raise
-        _fail(error)
+        _fail(f"error: {error}" if isinstance(error, ConfigError) else traceback.format_exc())
 
 
 def _how_to_go_on(ended: SystemExit) -> str:
     """What whoever was interrupted said of it; typer puts two exceptions around that."""
-    error: BaseException | None = ended
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return str(error) if error and str(error) else "nothing was judged, run it again"
+    said = next((str(e) for e in chain(ended) if isinstance(e, KeyboardInterrupt)), "")
+    return said or "nothing was judged, run it again"
 
 
-def _fail(error: Exception) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr)
+def _fail(line: str) -> NoReturn:
+    with suppress(OSError):  # stderr may be full, too: then the exit code is all that is left
+        print(line.rstrip("\n"), file=sys.stderr, flush=True)
+    discard_output()
     raise SystemExit(2) from None

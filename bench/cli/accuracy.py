@@ -1,4 +1,4 @@
-"""`gate`: the accuracy gate."""
+"""`accuracy`, also `gate`: the accuracy gate."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,7 @@ app = typer.Typer()
 
 
 @app.command()
-def gate(
+def accuracy(
     profile: ProfileOption = "tiny",
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
@@ -64,8 +64,10 @@ def gate(
 ) -> None:
     """Gate on accuracy: dense and hybrid on MMBench and COCO, paired sample by sample.
 
-    Examples: python -m bench gate --keep 9
-    python -m bench gate --profile llava-1.5-7b --full
+    `gate` is the same command.
+
+    Examples: python -m bench accuracy --keep 9
+              python -m bench accuracy --profile llava-1.5-7b --full
     """
     if weights is Weights.RANDOM:
         raise UserError(

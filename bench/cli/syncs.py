@@ -42,6 +42,8 @@ def syncs(
 ) -> None:
     """Gate on waits of the host for the device: none before the answer is read back.
 
+    `sync` is the same command.
+
     Two tiers: one on the CPU, which plays the device, anywhere; one that asks CUDA, on a GPU.
     A profile that needs a GPU is watched on a small untrained model of its architecture. With
     --weights random its code is run at its true shape, too: on tensors without values, and on a
