@@ -56,10 +56,31 @@ FOREIGN = ("PYTEST_", "PYTHON", "MYPY", "RUFF_", "COVERAGE_", "HYPOTHESIS_")
 HARMLESS = ("PYTHONUNBUFFERED", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE")
 # Tests bring their own; the last one is a file of the job, and no test belongs into it.
 USERS = ("FASTV_K", "VLM_HYBRID_HISTORY", "VLM_HYBRID_REFERENCES", "GITHUB_STEP_SUMMARY")
-FROM_THE_WHEEL = """
-import sys, bench, hybrid
-for package in (bench, hybrid):
-    assert package.__file__.startswith(sys.prefix), package.__file__
+THEIRS = """
+import sys
+
+import pytest
+import torch
+
+import bench, hybrid
+
+
+@pytest.mark.no_sync
+def test_clean():
+    torch.ones(2).sum()
+
+
+@pytest.mark.xfail(strict=True)
+@pytest.mark.no_sync
+def test_waiting():
+    torch.ones(2).sum().item()
+
+
+def test_whose_packages():
+    import vlm_hybrid.bench, vlm_hybrid.hybrid
+
+    assert vlm_hybrid.__file__.startswith(sys.prefix)
+    assert bench.THEIRS and hybrid.THEIRS
 """
 VERSIONS = """
 from importlib.metadata import version
@@ -303,24 +324,30 @@ def wheel(session: nox.Session) -> None:
         make_environment(session, environment)
         session.run(executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(built), ".")
         [file] = built.iterdir()
-        constraints = ("-c", "constraints.txt", str(file))
+        constraints = ("-c", str(PINS), str(file))
         session.run(executable, "-m", "pip", "install", "--quiet", *constraints)
-        bench = (executable, "-m", "bench")
+        session.run(executable, "-m", "pip", "install", "--quiet", "-c", str(PINS), "pytest")
+        for package in ("bench", "hybrid"):  # as other projects have them
+            (elsewhere / package).mkdir()
+            (elsewhere / package / "__init__.py").write_text("THEIRS = True\n")
+        (elsewhere / "test_theirs.py").write_text(THEIRS)
+        command = str(environment / "bin" / "vlm-hybrid")
         commands = [
-            (executable, "-c", FROM_THE_WHEEL),
-            (str(environment / "bin" / "vlm-hybrid"), "--help"),
-            (*bench, "golden"),
-            (*bench, "cost"),
-            (*bench, "cost", "--gpu", "h100"),
-            (*bench, "syncs"),
-            (*bench, "gate", "--limit", "100"),
-            (*bench, "demo"),
-            (*bench, "mutants", "--list"),
-            (*bench, "reference", "list"),
+            (executable, "-m", "pytest", "--strict-markers", "test_theirs.py"),
+            (command, "--help"),
+            (executable, "-m", "vlm_hybrid", "golden"),
+            (command, "cost"),
+            (command, "cost", "--gpu", "h100"),
+            (command, "syncs"),
+            (command, "run", "--data", "tiny-mmbench", "--model", "tiny_hybrid", "--limit", "8"),
+            (command, "gate", "--limit", "100"),
+            (command, "demo"),
+            (command, "mutants", "--list"),
+            (command, "reference", "list"),
         ]
         with session.chdir(elsewhere):
-            for command in commands:
-                session.run(*command, env={"PYTHONPATH": None})
+            for each in commands:
+                session.run(*each, env=environment_variables())
 
 
 @nox.session(name="tests-matrix")

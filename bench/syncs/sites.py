@@ -45,7 +45,7 @@ def _is_machinery(filename: str) -> bool:
 def _portable_path(filename: str, module: str) -> str:
     for tail in (f"{module.replace('.', '/')}.py", f"{module.replace('.', '/')}/__init__.py"):
         if filename.endswith(f"/{tail}"):
-            return tail
+            return tail.removeprefix("vlm_hybrid/")  # where the wheel has what the ledger names
     path = Path(filename)
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else filename
 
