@@ -9,7 +9,9 @@ import pytest
 
 from bench.errors import UserError
 from bench.tasks import load_task
+from bench.tasks.caption_lists import parse_references
 from bench.tasks.captions import score_captions
+from bench.tasks.tsv import read_tsv
 from tests.task_files import picture, write_tsv
 
 REFERENCES = {
@@ -98,9 +100,85 @@ def test_the_score_file_is_vlmevalkits_times_100(tmp_path: Path) -> None:
     assert written["Bleu"][3] == score.metrics["BLEU-4"].value * 100
 
 
+TWO_BIRDS = ["two birds", "birds \U0001f600"]
+
+
 @pytest.mark.parametrize(
     "answer",
-    ["", "[]", "a cat", "['a', 3]", "('a', 'b')", "__import__('os').getcwd()", "['a'", "[" * 900],
+    [
+        "['two birds', 'birds \U0001f600']",
+        "['two birds',\n 'birds \U0001f600',]",
+        "[u'two birds', u'birds \\U0001f600']",
+        '["two birds", "birds \\ud83d\\ude00"]',
+        "['two birds', 'birds \\ud83d\\ude00']",
+        " [ 'two birds' ,\t\"birds \U0001f600\"] ",
+        json.dumps(TWO_BIRDS, indent=1),
+    ],
+)
+def test_captions_may_be_written_as_python_or_json_write_them(tmp_path: Path, answer: str) -> None:
+    path = write_coco(tmp_path / "a.tsv", {**REFERENCES, 2: answer})
+    assert parse_references(read_tsv(path), 2) == TWO_BIRDS
+    written = load_task(write_coco(tmp_path / "b.tsv", {**REFERENCES, 2: TWO_BIRDS}))
+    assert load_task(path).score(CAPTIONS).values == written.score(CAPTIONS).values
+
+
+def test_quotes_commas_and_escapes_in_captions_part_nothing(tmp_path: Path) -> None:
+    captions = ["it's", 'a "cat", no', "'one' 'two'", "tab\tline\n\\", "['a' 'b']", "# 1", ""]
+    for number, written in enumerate((str(captions), json.dumps(captions))):
+        path = write_coco(tmp_path / f"{number}.tsv", {**REFERENCES, 2: written})
+        assert parse_references(read_tsv(path), 2) == captions
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        ("['a cat' 'one cat']", "without a comma between them, as NumPy prints arrays"),
+        ("['a cat'\n 'one cat']", "without a comma between them"),
+        ("['a cat', 'one cat' 'two']", "without a comma between them"),
+        ("[\"it's\" 'one cat']", "without a comma between them"),
+        ("['a cat''one cat']", "without a comma between them"),
+        ('["a \\ud83d cat"]', "stands for no character"),
+        ("['a cat', '\\ude00\\ud83d']", "stands for no character"),
+        ("['a \\x4']", "stands for no character"),
+        ("['', ' ']", "holds only blank captions"),
+        ("A", "for multiple choice give each option a column A, B, C"),
+    ],
+)
+def test_a_list_that_would_be_read_otherwise_than_meant_is_refused(
+    tmp_path: Path, answer: str, part: str
+) -> None:
+    path = write_coco(tmp_path / "a.tsv", {**REFERENCES, 5: answer})
+    with pytest.raises(UserError, match=r"a\.tsv: row with index 5: answer ") as error:
+        load_task(path)
+    assert part in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("column", ["options", "Choices"])
+def test_options_in_one_column_are_named_and_not_taken_for_captions(
+    tmp_path: Path, column: str
+) -> None:
+    rows = [
+        {"index": i, "image": picture("red"), "question": "?", column: "['x', 'y']", "answer": "A"}
+        for i in range(2)
+    ]
+    with pytest.raises(UserError, match=f"has all options in one column {column}; give each"):
+        load_task(write_tsv(tmp_path / "a.tsv", rows))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("", "[]", "a cat", "['a', 3]", "('a', 'b')", "__import__('os').getcwd()", "['a'"),
+        *("[" * 900, "[['a'], ['b']]", "['a', None]", "[b'a']", "[f'a']", "{'a', 'b'}"),
+        *(
+            "{'a': 'b'}",
+            "['a'] + ['b']",
+            "['a' # b\n]",
+            "[r'a']",
+            "['one', # 'two']",
+            "array(['a'])",
+        ),
+    ],
 )
 def test_an_answer_that_is_no_list_of_captions_is_refused(tmp_path: Path, answer: str) -> None:
     path = write_coco(tmp_path / "a.tsv", {**REFERENCES, 5: answer})

@@ -17,7 +17,8 @@ from bench.runs import margins
 from bench.runs.margins import Tops
 from bench.runs.predictions import FILE, demand_sealed, read_predictions
 from bench.tasks import DEFAULT_MATCHER
-from bench.tasks.coco import CocoCaptions, parse_references
+from bench.tasks.caption_lists import parse_references
+from bench.tasks.coco import CocoCaptions
 from bench.tasks.load import KNOWN, kind_of
 from bench.tasks.matchers import get_matcher
 from bench.tasks.mmbench import LEVELS, MMBench, Question, read_questions

@@ -4,7 +4,6 @@ Raw means neither tokenised nor lower-cased, so "mat." and "mat" differ; the lit
 first. The two don't compare: on COCO's own captions, tokenising alone moves CIDEr by 0.24.
 """
 
-import ast
 import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Literal
 
 from bench.errors import UserError
 from bench.tasks.atomic import write_atomically
+from bench.tasks.caption_lists import parse_references
 from bench.tasks.captions import BLEU_ORDER, score_captions
 from bench.tasks.images import image_loader
 from bench.tasks.prompts import (
@@ -39,9 +39,9 @@ from bench.tasks.xlsx import write_xlsx
 class CocoCaptions:
     """A `Task` over a table `index answer [question] [image]`.
 
-    `answer` is a Python literal, the list of reference captions. A `question` column, where there
-    is one, is what the model is asked; otherwise the text that `prompt` names. With `tokeniser`
-    ptb METEOR is scored, too; `with_spice` adds SPICE.
+    `answer` is the list of reference captions, as Python or JSON write it. A `question` column,
+    where there is one, is what the model is asked; otherwise the text that `prompt` names. With
+    `tokeniser` ptb METEOR is scored, too; `with_spice` adds SPICE.
 
     Raises:
         UserError: a column or cell is missing, an answer is no list of captions, what the
@@ -150,19 +150,6 @@ class CocoCaptions:
         }
         write_atomically(scores, json.dumps(layout, indent=4).encode())
         return sheet, scores
-
-
-def parse_references(table: Table, index: int) -> list[str]:
-    """The captions in row `index`'s answer; never evaluates code, as VLMEvalKit's reader would."""
-    text = table.cell(index, "answer")
-    try:
-        captions = ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        captions = None
-    sound = isinstance(captions, list) and all(isinstance(item, str) for item in captions)
-    if not (sound and captions):
-        raise table.error(f"answer {shown(text)} is not a Python list of captions", index)
-    return list(captions)
 
 
 def _demand_asked(table: Table, question: str) -> None:

@@ -11,7 +11,7 @@ from bench.tasks.hub import PREFIX, read_hub
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
 from bench.tasks.prompts import DEFAULT_PROMPT
-from bench.tasks.table import Table
+from bench.tasks.table import ALL_OPTIONS, Table
 from bench.tasks.task import Kind, Task
 from bench.tasks.tokenise import DEFAULT_TOKENISER
 from bench.tasks.tsv import read_tsv
@@ -96,6 +96,11 @@ def kind_of(table: Table) -> Kind:
     """What the columns say; raises `UserError` if they fit neither kind."""
     if "A" in table.columns or "B" in table.columns:
         return "mmbench"
+    if one := [column for column in table.columns if column.lower() in ALL_OPTIONS]:
+        raise table.error(
+            f"has all options in one column {one[0]}; give each option a column of its own: A, B,"
+            " C, .. as VLMEvalKit's files do, and the right one's letter as answer"
+        )
     if "answer" in table.columns:
         return "coco"
     raise table.error(

@@ -15,6 +15,8 @@ from bench.errors import UserError
 INTEGER = re.compile(r"\s*([0-9]{1,18})(\.0)?\s*")
 # Data sets in circulation spell this column both ways.
 COLUMN_SPELLINGS = {"L2-category": "l2-category"}
+# Where other harnesses keep all options of a question; VLMEvalKit has a column for each.
+ALL_OPTIONS = frozenset(("options", "choices", "option", "choice", "candidates"))
 
 Row = Mapping[str, str]
 
