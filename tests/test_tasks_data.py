@@ -1,16 +1,25 @@
 """Data files: what they mean, and what a damaged one gets: one line that names file and row."""
 
 import base64
+import gc
 import hashlib
+import io
+import os
 import re
+import struct
+import warnings
+import weakref
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from bench.errors import UserError
-from bench.tasks import load, load_task
-from bench.tasks.images import decode_image
+from bench.tasks import load, load_task, score_file
+from bench.tasks.images import ImageError, decode_image
 from bench.tasks.tsv import read_tsv
 from tests.task_files import MMBENCH_COLUMNS, picture, rotations, write_mmbench, write_tsv
 
@@ -104,7 +113,7 @@ def torn(image: str, keep: float) -> str:
         (picture("blue")[:-40] + "?" + picture("blue")[-39:], "not valid base64"),
         (base64.b64encode(base64.b64decode(picture("blue"))[:-30]).decode(), "can't be decoded"),
         (picture("blue", form="JPEG")[: 4 * 60], "can't be decoded"),
-        (base64.b64encode(b"a text, not an image " * 9).decode(), "unknown format"),
+        (base64.b64encode(b"a text, not an image " * 9).decode(), "none of the formats JPEG"),
     ],
 )
 def test_a_torn_image_names_its_file_and_row(tmp_path: Path, image: str, reason: str) -> None:
@@ -154,7 +163,7 @@ HEADER = "\t".join(MMBENCH_COLUMNS)
         (b"index\tl2-category\tL2-category\n1\tx\ty\n", ["'l2-category' appears twice"]),
         (b"index\tA\tB\n1\tx\n", ["line 2 has 2 cells where the header has 3"]),
         (b"index\tA\tB\n1\tx\ty\tz\n", ["line 2 has 4 cells"]),
-        (b'index\tA\tB\n1\t"x\ty\n2\tz\tw\n', ["2 cells", "a quote is not closed"]),
+        (b'index\tA\tB\n1\t"x\ty\n2\tz\tw\n', ["line 2: a cell opens with a quotation mark"]),
         (b"index\tA\tB\n1\tx\ty\n1\tx\ty\n", ["line 3", "index 1 is there twice"]),
         (b"index\tA\tB\n1\tx\ty\n01\tx\ty\n", ["index 1 is there twice"]),
         (b"index\tA\tB\none\tx\ty\n", ["line 2", "index 'one' is not a whole number"]),
@@ -172,6 +181,173 @@ def test_a_file_that_is_no_table_is_refused(
     with pytest.raises(UserError) as error:
         load_task(path)
     one_line(error, str(path), *parts)
+
+
+IMG, UMG = picture("red"), picture("blue")
+TWO_QUESTIONS = (
+    "index\tquestion\tA\tB\tanswer\timage\n0\t{}\tyes\tno\tA\t{}\n1\t{}\tyes\tno\tA\t{}\n"
+)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ('"What is this?', '"What is this?'),
+        ('"What is this?', "What is this?"),
+        ('"What is this?', 'Who said "this"?'),
+        ('"What is this?', 'It says "this"'),  # the two halves make a record of the right width
+        ('"', '"'),
+        ('"Stop" says the sign.', "Why?"),
+        ("Why?", '"What is this?'),
+        ('""What?" is asked.', "Why?"),
+        ('"What is\u2028this?', 'It says "this"'),
+    ],
+)
+def test_a_quotation_mark_that_opens_a_cell_and_closes_elsewhere_is_refused(
+    tmp_path: Path, first: str, second: str, end: str
+) -> None:
+    path = tmp_path / "a.tsv"
+    text = TWO_QUESTIONS.format(first, IMG, second, UMG).replace("\n", end)
+    path.write_bytes(text.encode())
+    with pytest.raises(UserError) as error:
+        load_task(path)
+    one_line(
+        error, str(path), "line 3" if second.startswith('"W') and first == "Why?" else "line 2"
+    )
+    assert "quotation mark" in str(error.value)
+
+
+@pytest.mark.parametrize("last", ["comment", "image"])
+def test_rows_swallowed_by_the_last_cell_are_missed(tmp_path: Path, last: str) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(f'index\tanswer\t{last}\n0\tx\t"y\n1\tx\tz"\n')
+    with pytest.raises(UserError, match=r"line 2: .* closed in a later row only"):
+        read_tsv(path)
+    path.write_text('index\tanswer\tcomment\n0\tx\t"y\nand\tz"\n1\tx\tw')
+    assert [row["comment"] for row in read_tsv(path).rows.values()] == ["y\nand\tz", "w"]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ['"What is this?', '"', '""', 'say "this"', '"a" or "b"', 'one\n"two"\tthree', '"\n"'],
+)
+def test_what_pandas_writes_is_read_back(tmp_path: Path, question: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    rows = {0: question, 1: "Why?", 2: question}
+    frame = pandas.DataFrame(
+        {"index": list(rows), "question": list(rows.values()), "A": "yes", "B": "no"}
+        | {"answer": "A", "image": picture("red")}
+    )
+    path = tmp_path / "a.tsv"
+    frame.to_csv(path, sep="\t", index=False)
+    assert {i: row["question"] for i, row in read_tsv(path).rows.items()} == rows
+
+
+def test_marks_that_open_no_cell_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(
+        TWO_QUESTIONS.format('a "b" c', IMG, 'say ""it""', UMG).replace("index", '"index"')
+    )
+    assert [row["question"] for row in read_tsv(path).rows.values()] == ['a "b" c', 'say ""it""']
+
+
+def test_a_nul_byte_and_a_pipe_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text(TWO_QUESTIONS.format("Wh\0at?", IMG, "Why?", UMG))
+    with pytest.raises(UserError, match="line 2: holds a NUL byte"):
+        load_task(path)
+    for name in ("pipe.tsv", "pipe.xlsx", "pipe.jsonl"):
+        os.mkfifo(tmp_path / name)
+        with pytest.raises(UserError, match=r"pipe\.\w+: a pipe or device, no file"):
+            if name == "pipe.tsv":
+                load_task(tmp_path / name)
+            else:
+                score_file(tmp_path / name, data="tiny-mmbench")
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> str:
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def grey_png_of_16_bits(values: Sequence[int]) -> str:
+    """One row of pixels; written by hand, since Pillow's modes for it change with its version."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    head = struct.pack(">IIBBBBB", len(values), 1, 16, 0, 0, 0, 0)
+    body = zlib.compress(b"\0" + struct.pack(f">{len(values)}H", *values))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return base64.b64encode(png).decode()
+
+
+def test_16_bits_of_grey_are_scaled_and_not_cut_off() -> None:
+    ramp = [0, 255, 256, 257, 4096, 32768, 65279, 65535]
+    image = decode_image(grey_png_of_16_bits(ramp))
+    assert [image.getpixel((x, 0)) for x in range(8)] == [(v >> 8,) * 3 for v in ramp]
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour"), [("1", 1), ("L", 200), ("P", 3), ("LA", (200, 9)), ("RGBA", (9, 8, 7, 0))]
+)
+def test_other_modes_are_what_their_pixels_say(mode: str, colour: int | tuple[int, ...]) -> None:
+    image = Image.new(mode, (9, 9), colour)
+    options: dict[str, Any] = {}
+    if mode == "P":
+        image.putpalette([n for i in range(256) for n in (i, 2 * i % 256, 255 - i)])
+        options = {"transparency": bytes(range(256))}
+    expected = {"1": (255,) * 3, "L": (200,) * 3, "P": (3, 6, 252), "LA": (200,) * 3}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = decode_image(encoded(image, **options)).getpixel((4, 4))
+    assert found == expected.get(mode, (9, 8, 7))
+
+
+def test_cmyk_is_read_as_pillow_converts_it() -> None:
+    text = encoded(Image.new("CMYK", (16, 16), (0, 200, 100, 20)), "JPEG")
+    with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+        expected = image.convert("RGB").getpixel((8, 8))
+    assert decode_image(text).getpixel((8, 8)) == expected != (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("image", "form", "reason"),
+    [
+        (Image.new("F", (8, 8), 0.5), "TIFF", "none of the formats JPEG, PNG, WEBP, BMP, GIF"),
+        (Image.new("I", (8, 8), 70000), "TIFF", "none of the formats"),
+        (Image.new("RGB", (8, 8)), "EPS", "none of the formats"),
+        (Image.new("1", (7100, 7100)), "PNG", "7100 x 7100 pixels, more than the 50,000,000"),
+    ],
+)
+def test_what_no_data_set_holds_is_refused_by_its_row(
+    tmp_path: Path, image: Image.Image, form: str, reason: str
+) -> None:
+    path = write_mmbench(tmp_path / "a.tsv", rotations(7), rotations(8, image=encoded(image, form)))
+    sample = next(s for s in load_task(path).samples if s.index == 1_000_008)
+    with pytest.raises(UserError) as error:
+        sample.image()
+    one_line(error, str(path), "index 1000008", reason)
+
+
+def test_pixels_are_counted_before_any_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(ImageError, match="12000 x 12000 pixels"):
+        decode_image(encoded(Image.new("1", (12000, 12000))))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own bound, if it is smaller
+    with pytest.raises(ImageError, match="image has more than 50,000,000 pixels"):
+        decode_image(picture("red"))
+
+
+def test_one_decoded_image_is_held_at_most() -> None:
+    decode_image.cache_clear()
+    kept = [weakref.ref(decode_image(picture(colour))) for colour in ("red", "blue", "green")]
+    gc.collect()
+    assert [reference() is None for reference in kept] == [True, True, False]
 
 
 def test_a_file_cut_off_inside_a_row_is_refused(tmp_path: Path) -> None:

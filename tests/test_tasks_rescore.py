@@ -1,8 +1,10 @@
 """Prediction files: read as written, and refused in one line when damaged."""
 
 import json
+import re
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -168,6 +170,63 @@ def test_a_damaged_xlsx_is_refused(
         score_file(path)
     assert part in str(error.value) and "\n" not in str(error.value)
     assert str(error.value).startswith(str(path))
+
+
+def repacked(path: Path, part: str, change: Callable[[bytes], bytes]) -> None:
+    """The workbook with one of its parts changed."""
+    with zipfile.ZipFile(path) as packed:
+        parts = {name: packed.read(name) for name in packed.namelist()}
+    parts[part] = change(parts[part])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "part"),
+    [
+        (b'<row r="2"', b'<row r="999999999"', "has a cell beyond row 1048576"),
+        (b"</sheetData>", b'<row r="1048577"/></sheetData>', "has a cell beyond row 1048576"),
+    ],
+)
+def test_a_row_far_out_ends_the_reading(
+    tmp_path: Path, before: bytes, after: bytes, part: str
+) -> None:
+    path = write_sheet(tmp_path / "a.xlsx", [GOOD])
+    repacked(
+        path,
+        SHEET,
+        lambda xml: (
+            re.sub(before + b"[^>]*", after.rstrip(b">"), xml, count=1)
+            if before.startswith(b"<row")
+            else xml.replace(before, after)
+        ),
+    )
+    with pytest.raises(UserError) as error:
+        score_file(path)
+    assert part in str(error.value) and "\n" not in str(error.value)
+
+
+def test_columns_far_out_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.tasks.xlsx.MOST_CELLS", 3 * 16384)
+    path = write_sheet(tmp_path / "a.xlsx", [GOOD])
+    far = b"".join(b'<row r="%d"><c r="XFD%d"/></row>' % (n, n) for n in range(3, 9))
+    repacked(path, SHEET, lambda xml: xml.replace(b"</sheetData>", far + b"</sheetData>"))
+    with pytest.raises(UserError, match="more than 49,152 cells"):
+        score_file(path)
+
+
+def test_a_workbook_that_unpacks_to_more_than_is_allowed_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_sheet(tmp_path / "a.xlsx", [GOOD])
+    repacked(path, SHEET, lambda xml: xml + b" " * 1_000_000)
+    monkeypatch.setattr("bench.tasks.xlsx.MOST_BYTES", 1_000_000)
+    with pytest.raises(UserError, match=r"a\.xlsx: unpacks to 1,0\d\d,\d\d\d bytes, more than"):
+        score_file(path)
 
 
 def test_an_xlsx_short_of_its_data_is_refused(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.tasks.files import demand_file
 from bench.tasks.images import resolve_pointers
-from bench.tasks.table import Table, build_table
+from bench.tasks.table import ALL_OPTIONS, Table, build_table
 
 PREFIX = "hf:"
 OPTIONS = tuple(string.ascii_uppercase)
@@ -50,6 +51,7 @@ def read_hub(source: str) -> tuple[str, Table]:
             f" {', '.join(sorted(columns))}"
         )
     wanted = MULTIPLE_CHOICE_COLUMNS if columns & {"A", "B"} else CAPTION_COLUMNS
+    wanted = wanted | {column for column in columns if column.lower() in ALL_OPTIONS}
     kept = [column for column in dataset.column_names if column in wanted]
     dataset = _with_encoded_images(dataset.select_columns([index_column, *kept]))
     table = build_table(source, ["index", *kept], _lines(source, dataset, index_column, kept))
@@ -154,6 +156,7 @@ def _image(source: str, number: int, value: object) -> str | None:
     if isinstance(value, Mapping):
         content, path = value.get("bytes"), value.get("path")
         if content is None and path is not None:
+            demand_file(Path(path))
             try:
                 content = Path(path).read_bytes()
             except OSError as error:

@@ -3,17 +3,21 @@
 import base64
 import binascii
 import io
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from bench.tasks.table import Row, Table, parse_index, shown
 
 # A cell this short can't be an image; VLMEvalKit reads it as another row's index.
 LONGEST_POINTER = 64
-# Circular copies of a question share an image, and a batch holds a few questions.
-IMAGES_KEPT_DECODED = 64
+# What data sets of this kind hold. Pillow knows dozens more, and starts other programs for some.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+# A photo has a third; of 23 kB of PNG more can be unpacked than fits into memory.
+MOST_PIXELS = 50_000_000
 
 
 def resolve_pointers(table: Table) -> Table:
@@ -64,20 +68,46 @@ class ImageError(ValueError):
     """The text of an image cell is not an image."""
 
 
-@lru_cache(maxsize=IMAGES_KEPT_DECODED)
+# The last one only, since decoded they are large: rotations of a question follow each other.
+@lru_cache(maxsize=1)
 def decode_image(encoded: str) -> Image.Image:
     """Base64 text to an RGB image, transparency dropped as VLMEvalKit drops it.
 
     Raises:
-        ImageError: not base64, no image format that Pillow knows, or cut off.
+        ImageError: not base64, none of `FORMATS`, cut off, of too many pixels, or of values
+            whose range nobody states.
     """
     try:
         data = base64.b64decode("".join(encoded.split()), validate=True)
     except (binascii.Error, ValueError) as err:
         raise ImageError(f"image is not valid base64 ({err})") from err
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of many pixels: the line below judges that
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        with image:
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise ImageError(
+                    f"image has {width} x {height} pixels, more than the {MOST_PIXELS:,} that are"
+                    " read; make it smaller"
+                )
+            return _to_rgb(image)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as err:
+        raise ImageError(f"image has more than {MOST_PIXELS:,} pixels; make it smaller") from err
     except Exception as err:  # Pillow's decoders raise a dozen types on damaged data
-        reason = "unknown format" if isinstance(err, UnidentifiedImageError) else err
+        unknown = f"none of the formats {', '.join(FORMATS)}"
+        reason = unknown if isinstance(err, UnidentifiedImageError) else err
         raise ImageError(f"image can't be decoded ({' '.join(str(reason).split())})") from err
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """8 bits a channel; of more, Pillow itself cuts off what lies above 255."""
+    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+        raise ImageError(f"image has values of no stated range ({image.format} mode {image.mode})")
+    if image.mode.startswith("I"):  # a PNG of 16 bits; the upper 8, as Pillow takes of colours
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    image.info.pop("transparency", None)  # else Pillow warns that it drops it
+    return image.convert("RGB")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.tasks.coco import CocoCaptions
+from bench.tasks.files import demand_file
 from bench.tasks.load import kind_of, load_task
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
@@ -90,6 +91,7 @@ def read_jsonl(path: Path) -> dict[int, str]:
     Raises:
         UserError: unreadable file or line, or an index that is there twice.
     """
+    demand_file(path)
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as err:

@@ -3,14 +3,19 @@
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.tasks.atomic import write_atomically
+from bench.tasks.files import demand_file
 from bench.tasks.table import Table, build_table
 
 LONGEST_CELL = 32767  # Excel's limit; openpyxl would cut the rest off without a word
+MOST_ROWS = 1_048_576  # Excel's limit
+MOST_CELLS = 10_000_000
+MOST_BYTES = 1 << 30  # unpacked; a zip can hold a thousandfold of its own size
 # Characters XML can't hold stand as _xHHHH_ in a workbook; text that looks so gets _x005F first.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
@@ -28,6 +33,7 @@ def read_xlsx(path: Path) -> Table:
     # Here, not above: what reads and writes no workbook runs where openpyxl is not installed.
     from openpyxl import load_workbook
 
+    demand_file(path)
     try:
         content = path.read_bytes()
     except OSError as err:
@@ -35,27 +41,58 @@ def read_xlsx(path: Path) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on styles and unused parts
+            _demand_size(path, content)
             workbook = load_workbook(io.BytesIO(content), read_only=True)
             sheet = workbook[workbook.sheetnames[0]]
             sheet.reset_dimensions()  # the size a file states for itself may be wrong
-            lines = [[_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+            lines = _lines(path, sheet.iter_rows(values_only=True))
+    except UserError:
+        raise
     except Exception as err:  # zipfile, xml and openpyxl raise a dozen types on damaged files
         reason = " ".join(str(err).split()) or type(err).__name__
         raise UserError(f"{path}: not a readable .xlsx workbook ({reason})") from err
     if not lines:
         raise UserError(f"{path}: is empty")
-    header = lines[0]
+    _, header = lines[0]
     while header and header[-1] is None:
         header.pop()
     return build_table(str(path), header, _aligned(lines, len(header)))
 
 
-def _aligned(lines: list[list[str | None]], width: int) -> Iterator[tuple[int, list[str | None]]]:
-    """Data rows, padded to the header's width: a sheet doesn't store trailing empty cells."""
-    for number, line in enumerate(lines[1:], start=2):
+def _demand_size(path: Path, content: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        size = sum(part.file_size for part in packed.infolist())
+    if size > MOST_BYTES:
+        raise UserError(f"{path}: unpacks to {size:,} bytes, more than the {MOST_BYTES:,} allowed")
+
+
+def _lines(path: Path, rows: Iterable[tuple[object, ...]]) -> list[tuple[int, list[str | None]]]:
+    """The rows that hold something, and their numbers.
+
+    Raises:
+        UserError: a few bytes say that a row or column lies far out, and all before are empty.
+    """
+    lines, cells = [], 0
+    for number, row in enumerate(rows, start=1):
+        cells += len(row)
+        if number > MOST_ROWS or cells > MOST_CELLS:
+            raise UserError(
+                f"{path}: has a cell beyond row {MOST_ROWS} or more than {MOST_CELLS:,} cells; a"
+                " row or column number in it is wrong, write it anew"
+            )
+        line = [_text(value) for value in row]
         if any(line):
-            beyond = [cell for cell in line[width:] if cell]
-            yield number, [*line[:width], *[None] * (width - len(line)), *beyond]
+            lines.append((number, line))
+    return lines
+
+
+def _aligned(
+    lines: list[tuple[int, list[str | None]]], width: int
+) -> Iterator[tuple[int, list[str | None]]]:
+    """Data rows, padded to the header's width: a sheet doesn't store trailing empty cells."""
+    for number, line in lines[1:]:
+        beyond = [cell for cell in line[width:] if cell]
+        yield number, [*line[:width], *[None] * (width - len(line)), *beyond]
 
 
 def _text(value: object) -> str | None:
