@@ -61,7 +61,8 @@ def demonstrate(
     asked = DESCRIBE if question is None else with_options(question)
     _check_words(checkpoint, asked)
     prompts = [vlmevalkit_frame(asked)]
-    images = [_open(image) if image else load_task(profile.data.coco).samples[0].image()]
+    shipped = profile.data.coco or profile.prompts
+    images = [_open(image) if image else load_task(shipped).samples[0].image()]
     answerers = {name: Answerer(checkpoint, arm_config(name, profile, keep)) for name in _arms(arm)}
     limit = profile.data.max_new_tokens_coco
     answers = {name: a.answer(prompts, images, limit)[0] for name, a in answerers.items()}

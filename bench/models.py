@@ -18,9 +18,9 @@ from transformers.utils import logging as transformers_logging
 from bench.errors import UserError
 from bench.profiles import DTYPES as DTYPE_NAMES
 from bench.profiles import Profile
+from bench.profiles.settings import ARMS
 from hybrid import HybridConfig, HybridLlava, Keep
 
-ARMS = ("dense", "off", "dymu", "fastv", "hybrid", "random", "lowest", "compact")
 # What `LlavaProcessor.from_pretrained` may read.
 PROCESSOR_FILES = (
     "added_tokens.json",
@@ -80,7 +80,14 @@ class Checkpoint:
 
 def demand_device(profile: Profile) -> None:
     """Raises UserError if the profile's device is missing."""
-    if profile.model.device == "cuda" and not torch.cuda.is_available():
+    device = torch.device(profile.model.device)
+    if device.type == "cuda" and torch.cuda.is_available():
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise UserError(
+                f"profile {profile.name} needs {device}, and there are"
+                f" {torch.cuda.device_count()} GPUs here: cuda:0 is the first"
+            )
+    elif device.type == "cuda":
         raise UserError(
             f"profile {profile.name} needs a CUDA device, and there is none here: run it where"
             f' there is one, or give --profile a copy of its file with device = "cpu"'

@@ -67,7 +67,7 @@ def needs_of(profile: Profile, data: Iterable[str] = (), *, weights: bool = True
         size = found[1]
     if not weights:
         size = weight_bytes(true_config(profile), DTYPES[profile.model.dtype])
-    cuda = profile.model.device == "cuda"
+    cuda = torch.device(profile.model.device).type == "cuda"
     if size and (torch.cuda.is_available() or not cuda):
         needs.append(_memory(size, torch.device(profile.model.device)))
     needs += [_data(name) for name in dict.fromkeys(data) if name in KNOWN and KNOWN[name].url]
@@ -116,6 +116,8 @@ def quality_minutes(profile: Profile, *, limit: int | None, batch_size: int | No
     seconds = LOADING_S
     data = profile.data
     for name, subset in ((data.mmbench, data.mmbench_subset), (data.coco, data.coco_subset)):
+        if name is None:
+            continue
         if name not in ROWS:
             return None
         rows, group = ROWS[name]
@@ -139,10 +141,18 @@ def _device(profile: Profile) -> Need:
     device = profile.model.device
     if device == "cpu":
         return Need("device", "cpu", f"{os.cpu_count()} cores", True)
+    if _is_here(device):
+        return Need("device", device, torch.cuda.get_device_name(device), True)
     if torch.cuda.is_available():
-        return Need("device", device, torch.cuda.get_device_name(), True)
+        found, remedy = f"{torch.cuda.device_count()} GPUs here", "cuda:0 is the first"
+        return Need("device", device, found, False, remedy)
     remedy = "run it where there is one, or take --profile tiny"
     return Need("device", device, "no CUDA device here", False, remedy)
+
+
+def _is_here(device: str) -> bool:
+    index = torch.device(device).index or 0
+    return torch.cuda.is_available() and index < torch.cuda.device_count()
 
 
 def _weights(repository: str) -> tuple[Need, int]:

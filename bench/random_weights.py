@@ -112,7 +112,7 @@ def check_room(config: LlavaConfig, *, dtype: torch.dtype, device: torch.device)
 def free_bytes(device: torch.device) -> int:
     """Memory that can be taken on `device`; of the host, what the kernel says is available."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
+        return int(torch.cuda.mem_get_info(device)[0])
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) << 10

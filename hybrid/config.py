@@ -42,9 +42,9 @@ class Keep:
         text = str(value).strip()
         if text == "none":
             return cls()
-        if re.fullmatch(r"[0-9]+", text) and int(text) >= 1:
+        if re.fullmatch(r"[0-9]{1,18}", text) and int(text) >= 1:
             return cls(count=int(text))
-        if re.fullmatch(r"0?\.[0-9]+", text) and Fraction(text) > 0:
+        if re.fullmatch(r"0?\.[0-9]{1,400}", text) and Fraction(text) > 0:
             return cls(removed=Fraction(text))
         raise ConfigError(f"{source}={text!r} is not {ALLOWED_KEEP}")
 

@@ -330,7 +330,9 @@ def test_captions_are_asked_for_in_the_profile_s_words(gate: Gate, tmp_path: Pat
 def test_the_recorded_runs_pass_the_real_profile_s_own_gates(full: bool) -> None:
     """Margins that a run as good as the recorded one can't meet would be of no use."""
     bounds, data = load_profile("llava-1.5-7b").mmbench, load_profile("llava-1.5-7b").data
-    assert bounds.reference and bounds.dense_reference and data.mmbench_subset
+    assert (
+        bounds is not None and bounds.reference and bounds.dense_reference and data.mmbench_subset
+    )
     hybrid, dense = load_reference(bounds.reference), load_reference(bounds.dense_reference)
     ids = list(hybrid) if full else load_subset(data.mmbench_subset)
     hits, before = {i: hybrid[i] for i in ids}, {i: dense[i] for i in ids}

@@ -34,7 +34,7 @@ ORIGIN = Origin(
 
 
 def request_for(folder: Path, keep: str = "18", effect: float | None = None) -> Request:
-    gate = replace(PROFILE.latency, bounds={1: {"hybrid": {"answer": 3.0}}}, processes=1)
+    gate = replace(PROFILE.timing, bounds={1: {"hybrid": {"answer": 3.0}}}, processes=1)
     return Request(
         profile=replace(PROFILE, latency=gate),
         profile_name="tiny",
@@ -76,8 +76,8 @@ def test_the_smallest_effect_is_the_option_s_then_the_profile_s_then_the_device_
     given = request_for(tmp_path, effect=0.2)
     assert given.effect == 0.2
     profile = given.profile
-    in_profile = replace(profile.latency, smallest_effect=0.07)
-    nowhere = replace(profile.latency, smallest_effect=None)
+    in_profile = replace(profile.timing, smallest_effect=0.07)
+    nowhere = replace(profile.timing, smallest_effect=None)
     without = replace(given, smallest_effect=None)
     assert replace(without, profile=replace(profile, latency=in_profile)).effect == 0.07
     on_cpu = replace(without, profile=replace(profile, latency=nowhere))

@@ -41,14 +41,14 @@ SETTINGS = ["config.json", "tokenizer_config.json", "processor_config.json"]
 
 def test_the_tiny_profile_needs_nothing_but_a_cpu() -> None:
     profile = load_profile("tiny")
-    needs = needs_of(profile, [profile.data.mmbench, profile.data.coco])
+    needs = needs_of(profile, profile.judged.values())
     assert [need.what for need in needs] == ["device"]
     check_needs(needs)
 
 
 def test_everything_missing_is_named_in_one_line_with_its_remedy(empty_disk: Path) -> None:
     profile = load_profile("llava-1.5-7b")
-    needs = needs_of(profile, [profile.data.mmbench, profile.data.coco])
+    needs = needs_of(profile, profile.judged.values())
     with pytest.raises(UserError) as error:
         check_needs(needs)
     text = str(error.value)

@@ -35,7 +35,7 @@ HYBRID = HybridConfig(
 def test_merges_kept_tokens_and_answers_are_the_oracles(config: HybridConfig) -> None:
     profile = load_profile("tiny")
     checkpoint = load_checkpoint(replace(profile, model=replace(profile.model, threads=1)))
-    samples = load_task(profile.data.mmbench).samples
+    samples = load_task(profile.prompts).samples
     chosen = samples[:: len(samples) // SAMPLES][:SAMPLES]
     processor: Any = checkpoint.processor
     batch = processor(

@@ -165,7 +165,7 @@ def test_on_a_gpu_the_hybrid_is_timed_as_it_is_meant_to_run_there(
 def request_for(folder: Path) -> Request:
     bounds = {1: {"hybrid": {"answer": 100.0}}}
     return Request(
-        profile=replace(TINY, latency=replace(TINY.latency, bounds=bounds, new_tokens=2)),
+        profile=replace(TINY, latency=replace(TINY.timing, bounds=bounds, new_tokens=2)),
         profile_name="tiny",
         thresholds=None,
         keep=Keep(18),

@@ -81,7 +81,7 @@ def accuracy(
     from bench.history.store import history_file
     from bench.models import resolve_keep
     from bench.needs import prepare, quality_minutes
-    from bench.profiles import load_profile
+    from bench.profiles import TASKS, load_profile
     from bench.report import print_table, print_verdicts, write_report
     from bench.report.kept import kept_pictures
     from bench.runs.evaluate import Options, model_name, open_task
@@ -94,7 +94,7 @@ def accuracy(
     options = Options(work_dir, reuse, verbose, limit, batch_size, matcher, prompt=prompt)
     prepare(
         chosen,
-        [chosen.data.mmbench, chosen.data.coco],
+        chosen.judged.values(),
         minutes=quality_minutes(chosen, limit=limit, batch_size=batch_size),
         work_dir=work_dir,
     )
@@ -110,6 +110,9 @@ def accuracy(
     print_verdicts(
         verdicts, title=f"accuracy: {arm} against {against or 'dense'}, {profile}, keep {kept}"
     )
+    for kind, said in TASKS.items():
+        if kind not in chosen.judged:
+            print(f"not judged: {said}, as the profile has no [gates.{kind}]")
     flips = [row for verdict in verdicts for row in category_rows(verdict.numbers)]
     if flips:
         cells = [category_cells(row) for row in flips]
@@ -122,7 +125,9 @@ def accuracy(
         settings["limit"] = str(limit)
     if chosen.data.mmbench_subset or chosen.data.coco_subset:
         settings["subsets"] = f"{chosen.data.mmbench_subset}, {chosen.data.coco_subset}"
-    questions = open_task(chosen.data.mmbench, asked_of(chosen, options)[0])
+    asked = asked_of(chosen, options, caption_prompt or chosen.data.coco_prompt)
+    kind = next(iter(asked))
+    shown = open_task(chosen.judged[kind], asked[kind])
     baseline = against or work_dir / model_name(chosen, "dense")
     run = work_dir / model_name(chosen, arm)
     write_report(
@@ -132,7 +137,7 @@ def accuracy(
         settings=settings,
         history=history_file(),
         flips=flips,
-        pictures=kept_pictures(run / questions.name, baseline / questions.name, questions),
+        pictures=kept_pictures(run / shown.name, baseline / shown.name, shown),
         sweep=saved_sweep(work_dir / "sweep"),
     )
     leave(verdicts)

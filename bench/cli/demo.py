@@ -48,7 +48,7 @@ def demo(
     name, arm = profile_of_model(model)
     profile = load_profile(name, thresholds)
     kept = resolve_keep(keep, profile)
-    prepare(profile, [] if image else [profile.data.coco], work_dir=out.parent)
+    prepare(profile, [] if image else [profile.data.coco or profile.prompts], work_dir=out.parent)
     shown = demonstrate(profile, arm, kept, image=image, question=question)
     console = Console()
     for answered, answer in shown.answers.items():

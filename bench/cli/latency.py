@@ -128,7 +128,7 @@ def latency(
     )
     prepare(
         chosen,
-        [chosen.data.mmbench] if weights is Weights.CHECKPOINT else [],
+        [chosen.prompts] if weights is Weights.CHECKPOINT else [],
         weights=weights is Weights.CHECKPOINT,
         minutes=latency_minutes(len(request.batches), request.budget),
         work_dir=work_dir,
@@ -137,7 +137,7 @@ def latency(
         _noise_floor(request)
         return
     measured = speed_gate(request, against)
-    print_timings(measured.timed, title=f"timings: an answer of {chosen.latency.new_tokens} tokens")
+    print_timings(measured.timed, title=f"timings: an answer of {chosen.timing.new_tokens} tokens")
     _print_conditions(measured.samples)
     print()
     print_verdicts(measured.verdicts, title=f"latency: {profile}, keep {kept}")

@@ -56,7 +56,7 @@ def sweep(
     cells = parse_grid(keep, merge)
     chosen = load_profile(profile, thresholds)
     folder = work_dir / "sweep"
-    data = [chosen.data.mmbench, *([chosen.data.coco] if coco else [])]
+    data = [chosen.data_of("mmbench"), *([chosen.data_of("coco")] if coco else [])]
     prepare(chosen, data, work_dir=work_dir)
     options = Options(folder, reuse, verbose, limit, batch_size, matcher)
     found = run_sweep(chosen, cells, options, Timed(batch, blocks), captions=coco)

@@ -43,7 +43,7 @@ def live_verdict(truth: str, batch: int, work: Work | None, reproduce: str) -> J
         arms,
         {},
         [QUESTION],
-        budget_s=case.profile.latency.budget_s,
+        budget_s=case.profile.timing.budget_s,
         clock=clock_for(case.llava.device),
         threads=case.profile.model.threads,
         reproduce=reproduce,

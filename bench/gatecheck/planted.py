@@ -85,7 +85,7 @@ def planted_arm(case: Case, work: Work | None) -> Arm:
     if work is None or config is None:
         return case.arm("hybrid")
     slowed = SlowedLlava(case.llava, config, work)
-    return hybrid_arm(slowed, case.batch, case.profile.latency.new_tokens)
+    return hybrid_arm(slowed, case.batch, case.profile.timing.new_tokens)
 
 
 def calibrate(batch: int) -> dict[str, Cost]:

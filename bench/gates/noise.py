@@ -62,7 +62,7 @@ def noise_floor(request: Request) -> tuple[list[NoiseFloor], dict[str, Samples]]
 
     Raises UserError if something could not be measured.
     """
-    head, processes = this_checkout(), request.profile.latency.processes
+    head, processes = this_checkout(), request.profile.timing.processes
     floors: list[NoiseFloor] = []
     taken: dict[str, Samples] = {}
     confidence = confidence_of_look(len(request.batches) * len(STAGES))

@@ -12,7 +12,7 @@ from bench.errors import UserError
 from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.gates.captions import caption_gate, paired_gate
 from bench.models import Checkpoint, load_checkpoint
-from bench.profiles import Profile
+from bench.profiles import Profile, QualityGate
 from bench.runs.evaluate import Options, evaluate, open_task
 from bench.subsets import load_subset
 from bench.tasks import DEFAULT_PROMPT, Task, comparable
@@ -20,7 +20,6 @@ from bench.tasks.task import NOT_RECORDED, Kind
 from bench.verdict import Verdict
 from hybrid import Keep
 
-KINDS: tuple[Kind, Kind] = ("mmbench", "coco")
 Judged = tuple[Kind, str]  # kind of data, and arm
 
 
@@ -34,7 +33,7 @@ def quality_gate(
     caption_prompt: str = DEFAULT_PROMPT,
     against: Path | None = None,
 ) -> list[Verdict]:
-    """Verdicts on MMBench (circular accuracy) and COCO (CIDEr).
+    """Verdicts on MMBench (circular accuracy) and COCO (CIDEr), of those that the profile judges.
 
     caption_prompt: what COCO is asked; `options.prompt` is what MMBench is.
     against: a folder with one finished run for each data set, of the same weights and recipe, in
@@ -44,47 +43,72 @@ def quality_gate(
     baseline of other data, prompts, matcher, samples or weights.
     """
     asked = asked_of(profile, options, caption_prompt)
-    names = (profile.data.mmbench, profile.data.coco)
-    tasks = [open_task(data, each) for data, each in zip(names, asked, strict=True)]
-    baselines = [None if against is None else _baseline(against, task) for task in tasks]
-    recorded = _recorded(profile, arm, dict(zip(KINDS, asked, strict=True)))
+    tasks = {kind: open_task(profile.data_of(kind), each) for kind, each in asked.items()}
+    baselines = {
+        kind: None if against is None else _baseline(against, task) for kind, task in tasks.items()
+    }
+    recorded = _recorded(profile, arm, asked)
     checkpoint = load_checkpoint(profile)
-    (mmbench, before), (coco, coco_before) = (
-        _sides(checkpoint, profile, arm, keep, task, each, baseline)
-        for task, each, baseline in zip(tasks, asked, baselines, strict=True)
-    )
-    floor = profile.mmbench.floor
+    verdicts: list[Verdict] = []
+    for kind, task in tasks.items():
+        side, before = _sides(checkpoint, profile, arm, keep, task, asked[kind], baselines[kind])
+        told = {
+            "reproduce": reproduce,
+            "reference": _said(before, against),
+            "gate": task.name,
+        }
+        sides: dict[Judged, Side] = {(kind, arm): side}
+        if kind == "mmbench" and against is None:
+            sides["mmbench", "dense"] = before
+        judge = _questions if kind == "mmbench" else _captions
+        verdicts += judge(profile, options, recorded, before, side, told)
+        verdicts += _against_recorded(profile, recorded, sides, reproduce)
+    return verdicts
+
+
+def _questions(
+    profile: Profile,
+    options: Options,
+    recorded: Mapping[Judged, Side],
+    before: Side,
+    side: Side,
+    told: Mapping[str, str],
+) -> list[Verdict]:
+    gate = profile.mmbench
+    assert gate is not None
+    floor = gate.floor
     fewer = options.limit is not None or profile.data.mmbench_subset is not None
     if fewer and ("mmbench", "hybrid") in recorded:
-        there, _ = cut(recorded["mmbench", "hybrid"], mmbench)
-        floor = floor_on(there.hits, mmbench.hits)
-    of_mmbench: dict[Judged, Side] = {("mmbench", arm): mmbench}
-    if against is None:
-        of_mmbench["mmbench", "dense"] = before
-    return [
-        *accuracy_gate(
-            hits=mmbench.hits,
-            reference_hits=before.hits,
-            margin=profile.mmbench.margin_of(profile.data.mmbench_subset),
-            floor=floor,
-            reproduce=reproduce,
-            reference=_said(before, against),
-            gate=tasks[0].name,
-            categories=mmbench.categories,
-            near_ties=near_ties(before, mmbench),
-        ),
-        *_against_recorded(profile, recorded, of_mmbench, reproduce),
-        *caption_gate(
-            per_image_cider=coco.values,
-            reference_per_image=coco_before.values,
-            margin=profile.coco.margin_of(profile.data.coco_subset),
-            floor=profile.coco.floor,
-            reproduce=reproduce,
-            reference=_said(coco_before, against),
-            gate=tasks[1].name,
-        ),
-        *_against_recorded(profile, recorded, {("coco", arm): coco}, reproduce),
-    ]
+        there, _ = cut(recorded["mmbench", "hybrid"], side)
+        floor = floor_on(there.hits, side.hits)
+    return accuracy_gate(
+        hits=side.hits,
+        reference_hits=before.hits,
+        margin=gate.margin_of(profile.data.mmbench_subset),
+        floor=floor,
+        categories=side.categories,
+        near_ties=near_ties(before, side),
+        **told,
+    )
+
+
+def _captions(
+    profile: Profile,
+    options: Options,
+    recorded: Mapping[Judged, Side],
+    before: Side,
+    side: Side,
+    told: Mapping[str, str],
+) -> list[Verdict]:
+    gate = profile.coco
+    assert gate is not None
+    return caption_gate(
+        per_image_cider=side.values,
+        reference_per_image=before.values,
+        margin=gate.margin_of(profile.data.coco_subset),
+        floor=gate.floor,
+        **told,
+    )
 
 
 def _recorded(profile: Profile, arm: str, asked: Mapping[Kind, Options]) -> dict[Judged, Side]:
@@ -94,11 +118,12 @@ def _recorded(profile: Profile, arm: str, asked: Mapping[Kind, Options]) -> dict
 
     Raises UserError for one that was asked or read in another way; before any model is loaded.
     """
-    named: dict[Judged, str | None] = {
-        ("mmbench", "hybrid"): profile.mmbench.reference,
-        ("mmbench", "dense"): profile.mmbench.dense_reference,
-        ("coco", "hybrid"): profile.coco.reference if arm == "hybrid" else None,
-    }
+    named: dict[Judged, str | None] = {}
+    if profile.mmbench is not None:
+        named["mmbench", "hybrid"] = profile.mmbench.reference
+        named["mmbench", "dense"] = profile.mmbench.dense_reference
+    if profile.coco is not None and arm == "hybrid":
+        named["coco", "hybrid"] = profile.coco.reference
     found = {of: load_side(name) for of, name in named.items() if name is not None}
     for (kind, _), side in found.items():
         if side.kind != kind:
@@ -138,36 +163,44 @@ def _against_recorded(
             verdict = paired_gate(
                 per_image_cider=side.values,
                 reference_per_image=reference.values,
-                margin=profile.coco.recorded_margin,
+                margin=_gate_of(profile, kind).recorded_margin,
                 **told,
             )
         else:
             verdict = recorded_gate(
                 hits=side.hits,
                 recorded_hits=reference.hits,
-                margin=profile.mmbench.recorded_margin,
+                margin=_gate_of(profile, kind).recorded_margin,
                 **told,
             )
         verdicts.append(verdict)
     return verdicts
 
 
+def _gate_of(profile: Profile, kind: Kind) -> QualityGate:
+    gate = profile.mmbench if kind == "mmbench" else profile.coco
+    assert gate is not None  # only what is judged is paired
+    return gate
+
+
 def asked_of(
     profile: Profile, options: Options, caption_prompt: str = DEFAULT_PROMPT
-) -> tuple[Options, Options]:
-    """What MMBench and COCO are asked: the profile's subsets.
+) -> dict[Kind, Options]:
+    """What each kind of data that the profile judges is asked: the profile's subsets.
 
-    Raises UserError for a subset that is none.
+    Raises UserError for a subset that is none, and for a profile that judges nothing.
     """
     data = profile.data
-    questions, images = (
-        None if name is None else load_subset(name)
-        for name in (data.mmbench_subset, data.coco_subset)
-    )
-    return (
-        replace(options, subset=questions),
-        replace(options, subset=images, prompt=caption_prompt),
-    )
+    subsets: dict[Kind, str | None] = {"mmbench": data.mmbench_subset, "coco": data.coco_subset}
+    prompts: dict[Kind, str] = {"mmbench": options.prompt, "coco": caption_prompt}
+    return {
+        kind: replace(
+            options,
+            subset=None if (name := subsets[kind]) is None else load_subset(name),
+            prompt=prompts[kind],
+        )
+        for kind in profile.judged
+    }
 
 
 def _sides(

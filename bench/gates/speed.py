@@ -56,16 +56,16 @@ class Request:
 
     @property
     def budget(self) -> float:
-        return self.budget_s or self.profile.latency.budget_s
+        return self.budget_s or self.profile.timing.budget_s
 
     @property
     def effect(self) -> float:
-        given = self.smallest_effect or self.profile.latency.smallest_effect
+        given = self.smallest_effect or self.profile.timing.smallest_effect
         return given or SMALLEST_EFFECT[self.device.type]
 
     @property
     def batches(self) -> list[int]:
-        return list(self.profile.latency.bounds)
+        return list(self.profile.timing.bounds)
 
     @property
     def job(self) -> Job:
@@ -102,14 +102,14 @@ def speed_gate(request: Request, against: str | None = None) -> Measured:
     head = this_checkout()
     with (
         checked_out(against, head.hybrid) as base,
-        pools({HYBRID: head, BASE: base}, request.job, request.profile.latency.processes) as ready,
+        pools({HYBRID: head, BASE: base}, request.job, request.profile.timing.processes) as ready,
     ):
         return _measure(request, ready)
 
 
 def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
     """elsewhere: arms that run in processes of their own."""
-    profile, gate = request.profile, request.profile.latency
+    profile, gate = request.profile, request.profile.timing
     model = timed_model(profile, request.weights)
     clock = clock_for(request.device)
     ceiling = ceiling_of(model.llava, profile.model.threads)

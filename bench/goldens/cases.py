@@ -71,7 +71,7 @@ def _on_fixture(config: HybridConfig, samples: int) -> Case:
         profile = load_profile("tiny")
         checkpoint = load_checkpoint(profile)
         model = HybridLlava(checkpoint.llava.double(), config)
-        chosen = load_task(profile.data.mmbench).samples[:samples]
+        chosen = load_task(profile.prompts).samples[:samples]
         processor: Any = checkpoint.processor
         batch = processor(
             text=[s.prompt for s in chosen],

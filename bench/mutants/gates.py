@@ -179,13 +179,14 @@ def changed_cost() -> Red | None:
 def lost_answers(change: Change | None, folder: Path) -> Red | None:
     """The accuracy gate on the first questions and images, against dense as it was unmutated."""
     profile = load_profile("tiny")
+    assert profile.mmbench is not None and profile.coco is not None
     checkpoint = load_checkpoint(profile)
     keep = Keep.parse(profile.reduction.keep)
     work = folder / "accuracy"
 
     def scores(arm: str) -> list[Score]:
         found = []
-        for data, limit in ((profile.data.mmbench, QUESTIONS), (profile.data.coco, IMAGES)):
+        for data, limit in zip(profile.judged.values(), (QUESTIONS, IMAGES), strict=True):
             options = Options(work / str(os.getpid()), False, False, limit=limit)
             found.append(
                 evaluate(checkpoint, profile, arm, keep, open_task(data, options), options)[1]

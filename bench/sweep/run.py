@@ -57,7 +57,7 @@ def run_sweep(
     if not cells:
         raise UserError("nothing to sweep: give --keep and --merge at least one value each")
     checkpoint = load_checkpoint(profile)
-    tasks = [profile.data.mmbench, *([profile.data.coco] if captions else [])]
+    tasks = [profile.data_of("mmbench"), *([profile.data_of("coco")] if captions else [])]
     opened = [open_task(data, options) for data in tasks]
     scores: dict[str, list[Score]] = {}
     runs = [(DENSE, DENSE, Keep()), *((cell.name, cell.arm, cell.keep) for cell in cells)]
@@ -131,11 +131,11 @@ def _measure(
     asked: Mapping[str, str | int],
 ) -> Samples:
     device, threads = torch.device(profile.model.device), profile.model.threads
-    chosen = load_task(profile.data.mmbench).samples[: timed.batch]
+    chosen = load_task(profile.prompts).samples[: timed.batch]
     if len(chosen) < timed.batch:
-        raise UserError(f"--batch {timed.batch}: {profile.data.mmbench} has {len(chosen)} prompts")
+        raise UserError(f"--batch {timed.batch}: {profile.prompts} has {len(chosen)} prompts")
     prompts, images = [s.prompt for s in chosen], [s.image() for s in chosen]
-    new_tokens = profile.latency.new_tokens
+    new_tokens = profile.timing.new_tokens
     llava = answerers[DENSE].llava
     ends, llava.generation_config.eos_token_id = llava.generation_config.eos_token_id, None
     arms: dict[str, Arm] = {

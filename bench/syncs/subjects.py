@@ -70,7 +70,7 @@ def subject(
         return _stand_in(name, arm, profile, kept, device)
     checkpoint = load_checkpoint(replace(profile, model=replace(profile.model, device=device)))
     answerer = Answerer(checkpoint, arm_config(arm, profile, kept))
-    samples = load_task(profile.data.mmbench).samples[:SAMPLES]
+    samples = load_task(profile.prompts).samples[:SAMPLES]
     batch = answerer.encode([s.prompt for s in samples], [s.image() for s in samples])
     config = None if answerer.hybrid is None else answerer.hybrid.config
     return Subject(name, checkpoint.llava, config, batch)

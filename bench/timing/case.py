@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.errors import UserError
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.profiles import Profile
 from bench.random_weights import random_model, random_prompts
@@ -37,21 +38,26 @@ class Case:
         """The profile's first `batch` questions; random prompts for random weights."""
         if model.checkpoint is None:
             return cls(profile, model.llava, keep, random_prompts(model.llava.config, batch))
-        samples = load_task(profile.data.mmbench).samples[:batch]
+        samples = load_task(profile.prompts).samples[:batch]
+        if len(samples) < batch:
+            raise UserError(
+                f"{profile.prompts} has {len(samples)} prompts, too few for a batch of {batch}:"
+                f" take batch-{batch} out of the profile's [gates.latency]"
+            )
         prompts, images = [s.prompt for s in samples], [s.image() for s in samples]
         encoded = Answerer(model.checkpoint, None).encode(prompts, images)
         return cls(profile, model.llava, keep, encoded)
 
     def arm(self, name: str) -> Arm:
         """By a name of `bench.models.ARMS`."""
-        hybrid, new_tokens = self._hybrid(name), self.profile.latency.new_tokens
+        hybrid, new_tokens = self._hybrid(name), self.profile.timing.new_tokens
         if hybrid is None:
             return dense_arm(self.llava, self.batch, new_tokens)
         return hybrid_arm(hybrid, self.batch, new_tokens)
 
     def floors(self, name: str, ceiling: Ceiling) -> dict[str, Floor]:
         """Stage -> the least time it could take."""
-        new_tokens = self.profile.latency.new_tokens
+        new_tokens = self.profile.timing.new_tokens
         return floors_of(self.llava, self._hybrid(name), self.batch, new_tokens, ceiling)
 
     def _hybrid(self, name: str) -> HybridLlava | None:

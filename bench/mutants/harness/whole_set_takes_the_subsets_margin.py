@@ -3,7 +3,7 @@
 from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="bench.profiles:QualityGate.margin_of",
+    target="bench.profiles.settings:QualityGate.margin_of",
     old="if subset is None or self.subset_margin is None:",
     new="if self.subset_margin is None:",
     source=MADE,
