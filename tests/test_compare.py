@@ -69,7 +69,7 @@ def test_the_recorded_mmbench_runs_pair_as_recorded() -> None:
 def test_a_file_and_the_reference_made_of_it_do_not_differ() -> None:
     found = compared(recorded("dense", "MMBench_DEV_EN"), f"{DENSE}_MMBench_DEV_EN")
     assert found.lost == found.gained == []
-    assert found.rows[0].p == 1.0 and found.rows[0].low < 0 < found.rows[0].high
+    assert found.rows[0].p == (1.0, 1.0) and found.rows[0].low < 0 < found.rows[0].high
 
 
 @needs_recorded
@@ -401,3 +401,90 @@ def test_a_gate_refuses_another_processor_where_both_runs_recorded_theirs() -> N
     demand_same_model(one, older)
     with pytest.raises(UserError, match="they differ in processor: 'a' and 'b'"):
         demand_same_model(one, other)
+
+
+def judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `bench compare`."""
+    monkeypatch.setattr("sys.argv", ["bench", "compare", *map(str, arguments)])
+    capsys.readouterr()
+    code = 0
+    try:
+        main()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("after", "margin", "code", "word"),
+    [
+        ("A" * 100, "0.03", 0, "PASS"),
+        ("B" * 60 + "A" * 40, "0.03", 1, "FAIL"),
+        ("B" * 2 + "A" * 98, "0.03", 3, "UNSURE"),
+        ("B" * 60 + "A" * 40, "0.8", 0, "PASS"),
+    ],
+)
+def test_two_files_and_a_margin_are_a_gate(
+    after: str,
+    margin: str,
+    code: int,
+    word: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = [
+        questions_xlsx(tmp_path / f"{name}.xlsx", answers)
+        for name, answers in (("before", "A" * 100), ("after", after))
+    ]
+    page = tmp_path / "page.html"
+    told = judged(monkeypatch, capsys, *files, "--margin", margin, "--output", page)
+    assert (told[0], told[2]) == (code, "")
+    lines = told[1].splitlines()
+    assert word in told[1] and lines[-1] == f"written to {page}"
+    command = f"python -m bench compare {files[0]} {files[1]} --margin {margin} --output {page}"
+    assert (f"reproduce: {command}" in lines) == (code != 0)
+    shown = f'class="{word}">{word}<'
+    assert shown in page.read_text() and command in page.read_text()
+    unjudged = judged(monkeypatch, capsys, *files, "--output", page)
+    assert (unjudged[0], shown in page.read_text()) == (0, False)
+
+
+@pytest.mark.parametrize("margin", ["0", "1", "-0.1", "nan", "inf", "3"])
+def test_a_margin_that_is_none_is_refused(
+    margin: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    files = [questions_xlsx(tmp_path / f"{name}.xlsx", "AAAA") for name in ("before", "after")]
+    code, _, err = judged(monkeypatch, capsys, *files, f"--margin={margin}")
+    assert code == 2 and "margin is" in err and err.count("\n") == 1
+    assert not (tmp_path / "compare.html").exists()
+
+
+def test_files_of_other_questions_or_right_answers_are_not_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = questions_xlsx(tmp_path / "before.xlsx", "AAAA")
+    for name, after in (
+        ("fewer", questions_xlsx(tmp_path / "fewer.xlsx", "AAA")),
+        ("others", questions_xlsx(tmp_path / "others.xlsx", "AAAA", first=2)),
+        ("asked", questions_xlsx(tmp_path / "asked.xlsx", "AAAA", question="Who?")),
+        ("right", questions_xlsx(tmp_path / "right.xlsx", "AAAA", right="B")),
+    ):
+        for pair in ((before, after), (after, before)):
+            code, _, err = judged(monkeypatch, capsys, *pair, "--margin", "0.5")
+            assert (code, err.count("\n")) == (2, 1), name
+
+
+def test_captions_are_judged_by_cider(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("before", "after")
+    files = [captions_xlsx(tmp_path / f"{name}.xlsx", ["a cat", "a dog"]) for name in names]
+    code, out, _ = judged(monkeypatch, capsys, *files, "--margin", "0.05")
+    assert code == 3 and "too few images" in out

@@ -178,3 +178,19 @@ def test_settings_that_are_no_share_are_an_error(setting: str, value: float) -> 
     now, before = runs(lost=0, gained=0, n=100, right=50)
     with pytest.raises(UserError, match=f"accuracy {setting} is"):
         gate(now, before, **{setting: value})
+
+
+def test_an_unsure_one_says_how_many_questions_would_tell() -> None:
+    """As many, lost and gained at the same rates, do decide."""
+    paired, _ = gate(*runs(lost=6, gained=4, n=200, right=100))
+    assert paired.outcome is Outcome.UNSURE
+    needed = int(paired.reason.partition("about ")[2].split()[0])
+    more = needed // 200
+    assert 2 <= more <= 10
+    enough, _ = gate(*runs(lost=6 * more, gained=4 * more, n=200 * more, right=100 * more))
+    assert enough.outcome is Outcome.PASS
+
+
+def test_each_p_says_its_side() -> None:
+    paired, _ = gate(*runs(lost=9, gained=1, n=400, right=200))
+    assert "(McNemar p = 0.011 one-sided, 0.021 two-sided)" in paired.reason

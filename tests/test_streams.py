@@ -9,7 +9,7 @@ import pytest
 
 from bench.tasks.table import Table
 from bench.tasks.xlsx import write_xlsx
-from tests.compare_runs import OPTIONS
+from tests.compare_runs import OPTIONS, questions_xlsx
 
 BENCH = (sys.executable, "-m", "bench")
 UNSETS = ("PYTHONIOENCODING", "PYTHONUTF8", "PYTHONUNBUFFERED", "LC_ALL", "LANG", "FORCE_COLOR")
@@ -89,6 +89,22 @@ def test_a_full_disk_is_no_verdict(unbuffered: str, foreign: Path) -> None:
             check=False,
         )
     assert (ran.returncode, ran.stderr) == (2, b"error: No space left on device\n")
+
+
+def test_a_gate_that_fails_into_a_closed_pipe_has_not_passed(tmp_path: Path) -> None:
+    before = questions_xlsx(tmp_path / "before.xlsx", ["A"] * 60)
+    after = questions_xlsx(tmp_path / "after.xlsx", ["B"] * 60)
+    command = [*BENCH, "compare", str(before), str(after), "--margin", "0.03"]
+    command += ["--output", str(tmp_path / "page.html")]
+    seen = subprocess.run(command, capture_output=True, check=False)
+    assert seen.returncode == 1, seen.stderr
+    reading, writing = os.pipe()
+    os.close(reading)
+    unseen = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (unseen.returncode, unseen.stderr) == (141, b"")
+    with Path("/dev/full").open("wb") as full:
+        assert subprocess.run(command, stdout=full, stderr=full, check=False).returncode == 2
 
 
 def test_what_nobody_foresaw_is_no_failed_gate(

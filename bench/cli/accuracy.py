@@ -116,7 +116,7 @@ def accuracy(
     flips = [row for verdict in verdicts for row in category_rows(verdict.numbers)]
     if flips:
         cells = [category_cells(row) for row in flips]
-        title = "flips by category; p is exact McNemar, two-sided, Holm p adjusted within a level"
+        title = "flips by category; p is exact McNemar, Holm p that adjusted within a level"
         print_table(Console(), title, CATEGORY_COLUMNS, cells)
     settings = {"profile": profile, "keep": str(kept), "arm": arm}
     if dtype is not None:

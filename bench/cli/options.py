@@ -28,7 +28,8 @@ KeepOption = Annotated[
 ThresholdsOption = Annotated[
     str | None,
     typer.Option(
-        help="Merging thresholds: a file by python -m hybrid.calibrate, or 72out. "
+        help="Merging thresholds: a file by `python -m hybrid.calibrate IMAGES --target 72`, or "
+        "72out. "
         "Comes before the profile."
     ),
 ]

@@ -186,27 +186,45 @@ def compare(
         str | None, typer.Option(help="Read both runs anew by this matcher; else by their own.")
     ] = None,
     references: ReferencesOption = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Judge, too: the loss that is still acceptable, as a share of the questions (0.03)"
+            " or in CIDEr (0.05)."
+        ),
+    ] = None,
     pictures: Annotated[
         bool, typer.Option(help="Run the prefill again to show which patches each run kept.")
     ] = True,
 ) -> None:
     """Compare two runs of the same questions, and write a page with what flipped.
 
-    Example: python -m bench compare outputs/tiny/tiny-mmbench outputs/tiny_hybrid/tiny-mmbench
+    With --margin it is a gate on any two files, without a model: 0 pass, 1 fail, 3 unsure.
+
+    Examples: python -m bench compare outputs/tiny/tiny-mmbench outputs/tiny_hybrid/tiny-mmbench
+              python -m bench compare dense_MMBench.xlsx mine_MMBench.xlsx --margin 0.03
     """
+    from bench.cli.options import command_line, leave
     from bench.comparison.compare import compare as compare_sides
     from bench.comparison.compare import print_comparison
+    from bench.comparison.judge import judge
     from bench.comparison.page import write_page
     from bench.comparison.side import load_side
+    from bench.report import print_verdicts
 
     sides = [load_side(text, matcher=matcher, references=references) for text in (before, after)]
     found = compare_sides(sides[0], sides[1])
     print_comparison(found)
     folder = sides[1].folder or sides[0].folder or Path()
     page = output or folder / "compare.html"
-    for remark in write_page(found, page, data=data, pictures=pictures):
+    verdict = None if margin is None else judge(found, margin, reproduce=command_line())
+    for remark in write_page(found, page, data=data, pictures=pictures, verdict=verdict):
         print(f"note: {remark}")
+    if verdict is not None:
+        print_verdicts([verdict], title=f"compare, margin {margin}")
     print(f"written to {page}")
+    if verdict is not None:
+        leave([verdict])
 
 
 @reference.command("list")

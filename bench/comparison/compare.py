@@ -23,18 +23,22 @@ from bench.gates.breakdown import (
 )
 from bench.gates.captions import bootstrap_interval
 from bench.gates.matching import matched_ids
-from bench.gates.paired import difference_interval, paired, two_sided_mcnemar_p
+from bench.gates.paired import difference_interval, mcnemar_p, paired, two_sided_mcnemar_p
 from bench.gates.ties import count_flips
 from bench.report import print_line, print_table
 from bench.tasks.mmbench import ROTATION
 
-COLUMNS = ("metric", "before", "after", "difference", "90% interval", "lost", "gained", "of", "p")
+COLUMNS = (
+    "metric", "before", "after", "difference", "90% interval", "lost", "gained", "of",
+    "p one-sided", "p two-sided",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One metric. low, high: of the difference, one-sided 95% each, so 90% together. p: exact
-    McNemar, two-sided; None for captions, whose interval is a bootstrap over images."""
+    McNemar of "nothing was lost", one-sided, and of "nothing changed"; None for captions, whose
+    interval is a bootstrap over images."""
 
     metric: str
     before: float
@@ -44,7 +48,7 @@ class Row:
     lost: int
     gained: int
     n: int
-    p: float | None
+    p: tuple[float, float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +131,7 @@ def _row(metric: str, before: Mapping[int, bool], after: Mapping[int, bool]) -> 
         lost=pairs.lost,
         gained=pairs.gained,
         n=pairs.n,
-        p=two_sided_mcnemar_p(pairs),
+        p=(mcnemar_p(pairs), two_sided_mcnemar_p(pairs)),
     )
 
 
@@ -153,8 +157,8 @@ def row_cells(row: Row) -> list[str]:
     """In the order of COLUMNS."""
     interval = f"[{row.low:+.4f}, {row.high:+.4f}]"
     values = (f"{row.before:.4f}", f"{row.after:.4f}", f"{row.after - row.before:+.4f}", interval)
-    p = "" if row.p is None else f"{row.p:.2g}"
-    return [row.metric, *values, str(row.lost), str(row.gained), str(row.n), p]
+    p = ("", "") if row.p is None else [f"{p:.2g}" for p in row.p]
+    return [row.metric, *values, str(row.lost), str(row.gained), str(row.n), *p]
 
 
 def print_comparison(found: Comparison, *, console: Console | None = None) -> None:
@@ -167,7 +171,7 @@ def print_comparison(found: Comparison, *, console: Console | None = None) -> No
     print_table(console, "paired", COLUMNS, cells)
     if found.categories:
         cells = [category_cells(row) for row in found.categories]
-        title = "flips by category, McNemar p two-sided, Holm-adjusted in each level"
+        title = "flips by category; p is exact McNemar, Holm p that adjusted within a level"
         print_table(console, title, CATEGORY_COLUMNS, cells)
     for line in found.said():
         print_line(console, line)

@@ -14,6 +14,7 @@ from bench.tasks import Sample, Task, load_task
 from bench.tasks.atomic import write_atomically
 from bench.tasks.mmbench import ROTATION, Question
 from bench.tasks.prompts import CAPTION_PROMPTS, MULTIPLE_CHOICE_PROMPTS
+from bench.verdict import Verdict
 
 MOST_CAPTIONS = 25  # lost and gained each: nearly every caption changes a little
 
@@ -55,13 +56,19 @@ class Card:
 
 
 def write_page(
-    found: Comparison, path: Path, *, data: str | None = None, pictures: bool = True
+    found: Comparison,
+    path: Path,
+    *,
+    data: str | None = None,
+    pictures: bool = True,
+    verdict: Verdict | None = None,
 ) -> list[str]:
     """Writes the page to `path`; returns what could not be shown on it, and why.
 
     Args:
         data: name or path of the data with the images; None means what run.json says.
         pictures: also run the vision tower again, to show what each arm kept.
+        verdict: on the difference, if it was judged.
 
     Raises:
         UserError: the file can't be written, or `data` is not what the runs answered.
@@ -83,6 +90,7 @@ def write_page(
         "bench.comparison",
         "page.html.j2",
         found=found,
+        verdict=verdict,
         columns=COLUMNS,
         rows=[row_cells(row) for row in found.rows],
         category_columns=CATEGORY_COLUMNS,

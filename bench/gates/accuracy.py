@@ -9,7 +9,15 @@ from bench.errors import UserError
 from bench.gates.breakdown import breakdown, category_numbers, said_worse
 from bench.gates.matching import matched_ids
 from bench.gates.noninferior import difference_verdict, floor_verdict
-from bench.gates.paired import decisions, difference_interval, mcnemar_p, paired, wilson_interval
+from bench.gates.paired import (
+    decisions,
+    difference_interval,
+    mcnemar_p,
+    paired,
+    tango_score,
+    two_sided_mcnemar_p,
+    wilson_interval,
+)
 from bench.gates.ties import Flips, count_flips
 from bench.verdict import Verdict, decide
 
@@ -44,27 +52,51 @@ def accuracy_gate(
     Raises UserError for empty runs, differing questions, a hit that is not a boolean, or a margin
     or floor that is no share of 1.
     """
-    if not 0 < margin < 1:
-        raise UserError(f"accuracy margin is {margin}: give the acceptable loss as a share, 0.03")
     if not 0 <= floor <= 1:
         raise UserError(f"accuracy floor is {floor}: give it as a share of 1, such as 0.553")
-    ids = matched_ids(hits, reference_hits, unit="question")
-    now = {i: _checked(hits, i, "run") for i in ids}
-    before = {i: _checked(reference_hits, i, "reference") for i in ids}
-    right = sum(now.values())
+    pair = paired_gate(
+        hits=hits,
+        reference_hits=reference_hits,
+        margin=margin,
+        categories=categories,
+        near_ties=near_ties,
+        reproduce=reproduce,
+        reference=reference,
+        gate=f"{gate}/paired",
+    )
+    right = sum(map(bool, hits.values()))
+    floor_gate = f"{gate}/floor"
     return [
-        _paired_verdict(
-            now,
-            before,
-            margin=margin,
-            categories=categories or {},
-            near_ties=near_ties,
-            reproduce=reproduce,
-            reference=reference,
-            gate=f"{gate}/paired",
-        ),
-        _floor_verdict(right, len(ids), floor=floor, reproduce=reproduce, gate=f"{gate}/floor"),
+        pair,
+        _floor_verdict(right, len(hits), floor=floor, reproduce=reproduce, gate=floor_gate),
     ]
+
+
+def paired_gate(
+    *,
+    hits: Mapping[int, bool],
+    reference_hits: Mapping[int, bool],
+    margin: float,
+    reproduce: str,
+    reference: str,
+    gate: str,
+    categories: Mapping[str, Mapping[int, str]] | None = None,
+    near_ties: Mapping[int, bool | None] | None = None,
+) -> Verdict:
+    """The first verdict of `accuracy_gate`; raises as it does."""
+    if not 0 < margin < 1:
+        raise UserError(f"accuracy margin is {margin}: give the acceptable loss as a share, 0.03")
+    ids = matched_ids(hits, reference_hits, unit="question")
+    return _paired_verdict(
+        {i: _checked(hits, i, "run") for i in ids},
+        {i: _checked(reference_hits, i, "reference") for i in ids},
+        margin=margin,
+        categories=categories or {},
+        near_ties=near_ties,
+        reproduce=reproduce,
+        reference=reference,
+        gate=gate,
+    )
 
 
 def recorded_gate(
@@ -134,7 +166,7 @@ def _paired_verdict(
 ) -> Verdict:
     pairs = paired(before, now, now)
     passes, fails = decisions(pairs.lost, pairs.gained, pairs.n, margin)
-    p = mcnemar_p(pairs)
+    p, two_sided = mcnemar_p(pairs), two_sided_mcnemar_p(pairs)
     rows = breakdown(categories, before, now)
     lost, gained = (
         count_flips((near_ties or {}).get(i) for i in now if (now[i], before[i]) == flip)
@@ -150,7 +182,8 @@ def _paired_verdict(
     told = [
         f"{100 * pairs.delta:+.2f} points against {reference}",
         f"lost {pairs.lost}{_split(lost, near_ties)}",
-        f"gained {pairs.gained}{_split(gained, near_ties)} of {pairs.n} (McNemar p = {p:.2g})",
+        f"gained {pairs.gained}{_split(gained, near_ties)} of {pairs.n}"
+        f" (McNemar p = {p:.2g} one-sided, {two_sided:.2g} two-sided)",
     ]
     worse = said_worse(rows)
     return difference_verdict(
@@ -159,6 +192,8 @@ def _paired_verdict(
         interval=difference_interval(pairs),
         margin=margin,
         unit="question",
+        n=pairs.n,
+        score=float(tango_score(pairs.lost, pairs.gained, pairs.n, -margin)),
         told=", ".join(told) + (f"; {worse}" if worse else ""),
         reproduce=reproduce,
         gate=gate,
@@ -167,6 +202,7 @@ def _paired_verdict(
             "gained": pairs.gained,
             "questions": pairs.n,
             "mcnemar_p": p,
+            "mcnemar_p_two_sided": two_sided,
             **({} if near_ties is None else split),
             **category_numbers(rows),
         },

@@ -12,8 +12,8 @@ from bench.gates.paired import difference_interval, paired, two_sided_mcnemar_p
 
 SIGNIFICANT = 0.05
 CATEGORY_COLUMNS = (
-    "by", "category", "before", "after", "difference", "90% interval", "lost", "gained", "of", "p",
-    "Holm p",
+    "by", "category", "before", "after", "difference", "90% interval", "lost", "gained", "of",
+    "p two-sided", "Holm p",
 )  # fmt: skip
 PREFIX = "category/"  # of what a verdict's numbers hold: category/LEVEL/NAME/FIELD
 

@@ -129,6 +129,8 @@ def _paired_verdict(
         interval=(low, high),
         margin=margin,
         unit="image",
+        n=len(differences),
+        score=(delta + margin) * 2 * norm.ppf(0.95) / (high - low) if high > low else math.inf,
         told=(
             f"CIDEr {delta:+.4f} against {reference}, lower on {int((differences < 0).sum())},"
             f" higher on {int((differences > 0).sum())} of {len(differences)} images"
