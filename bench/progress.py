@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bench.printable import printable
+
 LINE_EVERY_S = 30.0
 DRAW_EVERY_S = 0.1
 
@@ -85,7 +87,7 @@ class Bar:
     def say(self, line: str) -> None:
         """A line of its own, above the bar or in the log."""
         self.said = self.clock()
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def _so_far(self, at: float) -> str:
         elapsed = at - self.started

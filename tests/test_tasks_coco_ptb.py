@@ -277,7 +277,7 @@ def test_spice_refuses_a_java_that_is_too_new(
 
 
 ANSWERING = """
-asked = json.load(open(sys.argv[4]))
+asked = json.load(open(sys.argv[sys.argv.index("-jar") + 2]))
 out = sys.argv[sys.argv.index("-out") + 1]
 rows = [{"image_id": a["image_id"], "scores": {"All": {"f": len(a["refs"]) / 4}}} for a in asked]
 json.dump(rows[::-1][%s:], open(out, "w"))

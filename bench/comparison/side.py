@@ -1,6 +1,5 @@
 """One side of a comparison: a run's folder, a VLMEvalKit `.xlsx`, or a reference's name."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from bench.references.store import read_reference
 from bench.runs import margins
 from bench.runs.margins import Tops
 from bench.runs.predictions import FILE, demand_sealed, read_predictions
+from bench.strict_json import parse
 from bench.tasks import DEFAULT_MATCHER
 from bench.tasks.caption_lists import parse_references
 from bench.tasks.coco import CocoCaptions
@@ -137,17 +137,20 @@ def _demand_unedited(folder: Path, table: Table) -> None:
 def _document(path: Path, *tables: str) -> dict[str, Any]:
     """A JSON file of the run, in which `tables` are objects if they are there at all."""
     try:
-        document = json.loads(path.read_bytes())
+        document = parse(path.read_bytes())
     except OSError as error:
         raise UserError(
             f"{path} is missing ({error.strerror}): finish the run with --reuse, or give its .xlsx"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{path} is damaged: finish the run with --reuse") from error
     if not isinstance(document, dict) or not all(
         isinstance(document.get(table, {}), dict) for table in tables
     ):
         raise UserError(f"{path} is damaged: finish the run with --reuse")
+    for name, value in document.get("recipe", {}).items():
+        if not isinstance(value, str):
+            raise UserError(f"{path}: recipe.{name} is {shown(value)}, no text: score the run anew")
     return document
 
 

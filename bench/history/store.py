@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.report.origin import Origin, git, parse_origin
+from bench.strict_json import parse
 from bench.verdict import Outcome
 
 VARIABLE = "VLM_HYBRID_HISTORY"
@@ -136,7 +137,7 @@ def _reported(path: Path) -> Entry:
     documents = []
     for file in (path, beside):
         try:
-            documents.append(json.loads(file.read_bytes(), parse_constant=_refuse))
+            documents.append(parse(file.read_bytes()))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise UserError(f"{file}: can't be read ({reason}); measure the gate again") from None
@@ -145,7 +146,7 @@ def _reported(path: Path) -> Entry:
 
 def _entry(line: bytes, source: str) -> Entry:
     try:
-        document = json.loads(line, parse_constant=_refuse)
+        document = parse(line)
         title, origin, verdicts = (document[key] for key in ("title", "origin", "verdicts"))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{source} is damaged ({error}); delete that line") from None
@@ -166,7 +167,3 @@ def _checked(title: str, origin: Any, verdicts: Any, source: str) -> Entry:
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise UserError(f"{source}: holds no verdicts ({error}); measure again") from None
     return Entry(title=title, origin=parse_origin(origin, source), verdicts=tuple(verdicts))
-
-
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number that was measured")

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.strict_json import parse
 from bench.tasks.atomic import write_atomically
+from bench.tasks.spreadsheets import guarded, unguarded
 from bench.tasks.task import Kind
+from bench.tasks.tsv import LARGEST_CELL
 
 SHIPPED = Path(__file__).parent
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -62,7 +65,7 @@ def read_files(
     place = SHIPPED if (SHIPPED / f"{name}.json").is_file() else reference_folder(folder)
     recipe_file, rows_file = place / f"{name}.json", place / f"{name}.csv"
     try:
-        recipe = json.loads(recipe_file.read_bytes())
+        recipe = parse(recipe_file.read_bytes())
         content = rows_file.read_bytes()
         if hashlib.sha256(content).hexdigest() != recipe["content"]:
             raise UserError(
@@ -72,7 +75,21 @@ def read_files(
         raise UserError(f"{error.filename}: can't be read: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise no_recipe(recipe_file.name) from error
-    return recipe, list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    try:
+        return recipe, _rows(content.decode())
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{rows_file}: no rows of a reference ({error}); add it again") from error
+
+
+def _rows(text: str) -> list[dict[str, str]]:
+    """The rows that `to_csv` wrote.
+
+    Raises:
+        ValueError, csv.Error: a row has cells too few or too many, or a quote is not closed.
+    """
+    csv.field_size_limit(LARGEST_CELL)
+    header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    return [dict(zip(header, map(unguarded, line), strict=True)) for line in lines]
 
 
 def no_recipe(file: str) -> UserError:
@@ -87,7 +104,7 @@ def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([guarded(cell) for cell in row] for row in rows)
     return out.getvalue().encode()
 
 

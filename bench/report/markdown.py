@@ -1,8 +1,10 @@
 """A gate's summary for a pull request: verdict first, then numbers, then one command."""
 
+import re
 from collections.abc import Sequence
 
 from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
+from bench.printable import printable
 from bench.report.cells import (
     OVERALL,
     TIMING_COLUMNS,
@@ -13,6 +15,9 @@ from bench.report.cells import (
 )
 from bench.report.timing import Timing
 from bench.verdict import Outcome, Verdict, exit_code
+
+# Where GitHub sees a name to call, an issue or an address; a space of no width keeps it text.
+LINKED = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 
 
 def markdown(
@@ -47,7 +52,7 @@ def markdown(
 
 
 def _commands(commands: Sequence[str]) -> list[str]:
-    return ["```bash", *commands, "```"]
+    return ["```bash", *map(printable, commands), "```"]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -57,7 +62,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _inline(text: str) -> str:
-    """Text as it is, inside a markdown table or list."""
+    """Text as it is, inside a markdown table or list: one line, that links and calls nobody."""
+    text = LINKED.sub("\u200b", printable(text))
     for character in "\\|`*_<>[]":
         text = text.replace(character, f"\\{character}")
     return text

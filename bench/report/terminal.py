@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.printable import printable
 from bench.report.cells import (
     SCORE_COLUMNS,
     TIMING_COLUMNS,
@@ -59,6 +60,7 @@ def print_table(
     colours: Sequence[str] = (),
 ) -> None:
     """A table on a terminal, aligned text in a log. colours: of each row's second cell."""
+    title, rows = printable(title), [[printable(cell) for cell in row] for row in rows]
     colours = colours or [""] * len(rows)
     if console.is_terminal:
         table = Table(*columns, title=title, title_justify="left")
@@ -75,4 +77,4 @@ def print_table(
 
 def print_line(console: Console, line: str) -> None:
     """One line as it is, never wrapped or coloured."""
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(printable(line), markup=False, highlight=False, soft_wrap=True)

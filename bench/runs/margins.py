@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.runs.predictions import whole_lines
+from bench.strict_json import parse
 from bench.tasks.atomic import write_atomically
 
 FILE = "margins.jsonl"
@@ -47,7 +48,7 @@ def read_margins(folder: Path, known: Collection[int], *, repair: bool = False) 
     for path in (folder / FILE, *sorted(folder.glob(RANK_FILES))):
         for number, text in enumerate(whole_lines(path, repair=repair), start=1):
             try:
-                row = json.loads(text)
+                row = parse(text)
                 pairs = tuple((float(top), float(second)) for top, second in row["logits"])
                 tops = Tops(tuple(int(id) for id in row["ids"]), pairs)
                 index = int(row["index"])

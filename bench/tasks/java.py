@@ -9,7 +9,13 @@ from pathlib import Path
 
 from bench.errors import UserError
 
-UTF8 = "-Dfile.encoding=UTF-8"  # else Java reads and writes as the locale says, with ? for the rest
+# Else Java reads and writes as the locale says: ? for what that lacks, and a comma in numbers.
+LOCALE = (
+    "-Dfile.encoding=UTF-8",
+    *("-Duser.language=en", "-Duser.country=US"),
+    *("-Duser.language.format=en", "-Duser.country.format=US"),
+)
+_PICKED_UP = re.compile("Picked up _?[A-Z_]+:")  # of variables with options; no complaint
 
 
 def require_java(purpose: str) -> str:
@@ -60,6 +66,7 @@ def run_java(
 
 def complaint(stderr: bytes) -> str:
     """The line of a Java program's output that says what went wrong."""
-    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
+    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line and not _PICKED_UP.match(line)]
     telling = [line for line in lines if re.search(r"Error|Exception", line)]
     return (telling or lines or ["it said nothing"])[0]

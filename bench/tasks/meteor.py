@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from bench.errors import UserError
-from bench.tasks.java import UTF8, beside_module, complaint, require_java
+from bench.tasks.java import LOCALE, beside_module, complaint, require_java
 
 MAX_HEAP = "-Xmx2G"  # pycocoevalcap's; the paraphrase table alone takes half of it
 START_S = 120  # to read that table, on a slow disk
@@ -25,7 +25,7 @@ def meteor(references: Mapping[int, Sequence[str]], captions: Mapping[int, str])
     """
     java = require_java("METEOR")
     jar = beside_module("pycocoevalcap.meteor.meteor", "meteor-1.5.jar")
-    command = [java, UTF8, MAX_HEAP, "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
+    command = [java, *LOCALE, MAX_HEAP, "-jar", str(jar), "-", "-", "-stdio", "-l", "en", "-norm"]
     questions = [
         " ||| ".join(("SCORE", *references[index], caption)) for index, caption in captions.items()
     ]

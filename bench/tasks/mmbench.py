@@ -19,6 +19,7 @@ from bench.tasks.atomic import write_atomically
 from bench.tasks.images import image_loader
 from bench.tasks.matchers import DEFAULT_MATCHER, get_matcher
 from bench.tasks.prompts import IMAGE, MULTIPLE_CHOICE_PROMPTS, get_prompt
+from bench.tasks.spreadsheets import guarded
 from bench.tasks.table import Table, shown
 from bench.tasks.task import (
     NOT_RECORDED,
@@ -185,14 +186,14 @@ class MMBench:
         out = io.StringIO()
         writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
         names = [ABBREVIATIONS.get(category, category) for _, category in heads]
-        writer.writerow(["split", "Overall", *names])
+        writer.writerow(["split", "Overall", *map(guarded, names)])
         for split, values in sorted(splits.items()):
             tables = {level: self._by(level, values) for level in score.categories}
             cells = [
                 tables[level][category].value if category in tables[level] else ""
                 for level, category in heads
             ]
-            writer.writerow([split, mean_metric(list(values.values())).value, *cells])
+            writer.writerow([guarded(split), mean_metric(list(values.values())).value, *cells])
         return out.getvalue()
 
 

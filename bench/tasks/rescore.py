@@ -1,10 +1,12 @@
 """Score a file of predictions: VLMEvalKit's `.xlsx` or this project's `.jsonl`."""
 
-import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.printable import printable
+from bench.strict_json import parse
 from bench.tasks.coco import CocoCaptions
 from bench.tasks.files import demand_file
 from bench.tasks.load import kind_of, load_task
@@ -101,11 +103,12 @@ def read_jsonl(path: Path) -> dict[int, str]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as err:
+            record = parse(line)
+        except ValueError as err:
             raise UserError(
-                f"{path}: line {number}: not JSON, {shown(line.decode(errors='replace'))}; if the"
-                " run was killed, continue it with --reuse"
+                f"{path}: line {number}: not JSON ({printable(str(err))}),"
+                f" {shown(line.decode(errors='replace'))}; if the run was killed,"
+                " continue it with --reuse"
             ) from err
         index, prediction = _fields(record)
         if index is None or prediction is None:
@@ -126,4 +129,5 @@ def _fields(record: object) -> tuple[int | None, str | None]:
         return None, None
     index, prediction = record.get("index"), record.get("prediction")
     whole = isinstance(index, int) and not isinstance(index, bool)
-    return index if whole else None, prediction if isinstance(prediction, str) else None
+    text = isinstance(prediction, str) and not re.search("[\ud800-\udfff]", prediction)
+    return index if whole else None, prediction if text else None

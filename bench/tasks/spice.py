@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.tasks.java import beside_module, java_version, require_java, run_java
+from bench.tasks.java import LOCALE, beside_module, java_version, require_java, run_java
 from bench.tasks.task import Metric, mean_metric
 
 PARSER = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
@@ -54,7 +54,7 @@ def spice(references: Mapping[int, Sequence[str]], captions: Mapping[int, str]) 
         cache.mkdir()
         run_java(
             [
-                *(java, "-Xmx8G", "-jar", str(jar), str(questions)),
+                *(java, *LOCALE, "-Xmx8G", "-jar", str(jar), str(questions)),
                 *("-cache", str(cache), "-out", str(answers), "-subset", "-silent"),
             ],
             purpose="SPICE",

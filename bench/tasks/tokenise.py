@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from bench.errors import UserError
-from bench.tasks.java import UTF8, beside_module, require_java, run_java
+from bench.tasks.java import LOCALE, beside_module, require_java, run_java
 
 Tokeniser = Literal["raw", "ptb"]
 TOKENISERS: tuple[Tokeniser, ...] = get_args(Tokeniser)
@@ -52,7 +52,7 @@ def ptb_tokenise(captions: Sequence[str]) -> list[str]:
     lines = [LINE_BREAKS.sub(" ", caption) + "\n" for caption in captions]
     done = run_java(
         [
-            *(java, UTF8, "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"),
+            *(java, *LOCALE, "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"),
             *("-preserveLines", "-lowerCase", "-encoding", "UTF-8"),
         ],
         purpose="the ptb tokeniser",

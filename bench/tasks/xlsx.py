@@ -117,13 +117,17 @@ def write_xlsx(path: Path, table: Table, predictions: Mapping[int, str]) -> None
         lines[index] = [_cell_text(path, index, name, full.get(name, "")) for name in columns]
     workbook = Workbook(write_only=True)
     sheet = workbook.create_sheet("Sheet1")
-    sheet.append(["index", *columns])
-    for index, texts in lines.items():
-        cells = [WriteOnlyCell(sheet, text or None) for text in texts]
-        for cell in cells:
-            if cell.value is not None:
+
+    def as_texts(texts: Iterable[str]) -> Iterator[object]:
+        for text in texts:
+            cell = WriteOnlyCell(sheet, text or None)
+            if text:
                 cell.data_type = "s"  # else "=..." would become a formula
-        sheet.append([index, *cells])
+            yield cell
+
+    sheet.append(["index", *as_texts(columns)])
+    for index, texts in lines.items():
+        sheet.append([index, *as_texts(texts)])
     content = io.BytesIO()
     workbook.save(content)
     write_atomically(path, content.getvalue())

@@ -4,17 +4,13 @@ from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="bench.tasks.rescore:read_jsonl",
-    old=(
-        "        try:\n"
-        "            record = json.loads(line)\n"
-        "        except (ValueError, RecursionError) as err:\n"
-    ),
+    old=("        try:\n            record = parse(line)\n        except ValueError as err:\n"),
     new=(
         "        try:\n"
-        "            record = json.loads(line)\n"
+        "            record = parse(line)\n"
         "        except ValueError:\n"
         "            continue\n"
-        "        except RecursionError as err:\n"
+        "        except MemoryError as err:\n"
     ),
     source=MADE,
     expected=("harness",),
