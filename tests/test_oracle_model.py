@@ -1,13 +1,15 @@
 """The fast path against the float64 oracle: positions, ranking, kept tokens, logits, answers.
 
-Tolerances are measured, not chosen: the oracle is run once more in the fast path's own dtype, and
-the fast path may be at most twice as far from the float64 oracle as that run is. A decision
-(a merge, a kept token) must be the oracle's wherever its margin is wider than that.
+In float64 every case must decide as the oracle does, and its logits may be a quarter as far off as
+in float32: nothing but the norms and the angles of positions is rounded, in float32 by transformers
+itself. How a matrix library rounds does not enter.
 
-Two statistics are held to this. A single number may be as far off as the worst one of all
-calibration runs; that is wide in bfloat16, where a few numbers in a thousand are far off. So the
-root mean square of the logits, over all samples and steps of a case, is compared too, with that of
-the oracle's run of the same case under the same decisions: a defect that touches many numbers a
+In float32 and bfloat16 tolerances are measured, not chosen: the oracle is run once more in the fast
+path's own dtype. A decision (a merge, a kept token) must be the oracle's wherever its margin is
+wider than twice what that run is away from float64. A single logit may be off by twice the sum of
+what calibration runs are and what the oracle's run of the same case under the same decisions is:
+the worst of some thousand numbers is a matter of luck, in either. The root mean square is none, so
+over all cases it may be at most twice rounding's: a defect of precision that touches many numbers a
 little shows there.
 """
 
@@ -83,6 +85,9 @@ def prefill(model: HybridLlava, given: Batch) -> State:
 @cache
 def rounding(groups: int, dtype: torch.dtype) -> Rounding:
     """Twice what the oracle, run in `dtype`, is away from itself, over a few configs."""
+    if dtype is torch.float64:
+        single = rounding(groups, torch.float32)
+        return Rounding(cosine=1e-10, score=single.score / 4, logit=single.logit / 4)
     cosine, score, logit = 0.0, 0.0, 0.0
     given = batch(4)
     for thresholds, layer in product((None, NOTHING, SOME, ALMOST_ALL), range(4)):
@@ -111,6 +116,24 @@ def cosine_errors(true: Seen, near: Seen) -> list[float]:
             break
         errors += [abs(a - b) for a, b in zip(step.best, other.best, strict=True)]
     return errors
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A case. near_ties: decisions that rounding explains. fast, rounding: errors of the logits of
+    the fast path and of the oracle in its dtype."""
+
+    near_ties: list[str]
+    fast: Sequence[Tensor]
+    rounding: Sequence[Tensor]
+
+    @property
+    def worst(self) -> float:
+        return max((float(error.abs().max()) for error in self.fast), default=0.0)
+
+    @property
+    def worst_rounding(self) -> float:
+        return max((float(error.abs().max()) for error in self.rounding), default=0.0)
 
 
 class Errors:
@@ -145,10 +168,15 @@ class Errors:
             self._near[row] = replay(self.rounded, *prompt_of(self.rounded, self.given, row), true)
         return replace(self._near[row], kept=true.kept)
 
-    def check(self) -> None:
-        """Assert that the root mean square is at most twice what rounding explains."""
-        error, rounding = rms(self._fast), rms(self._rounding)
-        assert error <= 2 * rounding, f"{error:.2g}, and rounding explains {rounding:.2g}"
+    def found(self, near_ties: list[str]) -> Compared:
+        return Compared(near_ties, self._fast, self._rounding)
+
+
+def assert_precise(cases: Sequence[Compared]) -> None:
+    """The root mean square of all errors is at most twice what rounding explains."""
+    error = rms([error for case in cases for error in case.fast])
+    rounding = rms([error for case in cases for error in case.rounding])
+    assert error <= 2 * rounding, f"{error:.2g}, and rounding explains {rounding:.2g}"
 
 
 def _distance(given: Tensor, true: Tensor | Sequence[float]) -> float:
@@ -196,8 +224,9 @@ def assert_positions(state: State, row: int, reading: Reading, config: HybridCon
         assert state.spans[1].next_position[row] == expected[-1] + 1
 
 
-def compare(config: HybridConfig, groups: int, dtype: torch.dtype) -> list[str]:
-    """Assert that the fast path, batched and one by one, does as the oracle; returns near-ties."""
+@cache
+def compare(config: HybridConfig, groups: int, dtype: torch.dtype) -> Compared:
+    """Assert that the fast path, batched and one by one, decides as the oracle."""
     given, allowed, reference = batch(4), rounding(groups, dtype), oracle(config, groups, dtype)
     errors = Errors(reference, oracle(config, groups, dtype, dtype), given)
     readings = [read(reference, given, row) for row in range(len(given))]
@@ -228,7 +257,6 @@ def compare(config: HybridConfig, groups: int, dtype: torch.dtype) -> list[str]:
         for _ in range(STEPS):
             for i, true in truths.items():
                 expected = errors.add(rows[i], true, answers[i], state.logits[i])
-                assert _distance(state.logits[i], expected) <= allowed.logit
                 best, second = expected.topk(2).values.tolist()
                 if best - second > 2 * allowed.logit:
                     assert int(state.logits[i].argmax()) == int(expected.argmax())
@@ -237,8 +265,7 @@ def compare(config: HybridConfig, groups: int, dtype: torch.dtype) -> list[str]:
                 answers[i].append(int(state.token[i]))
             if state.step < STEPS - 1:
                 model.decode(state)
-    errors.check()
-    return near_ties
+    return errors.found(near_ties)
 
 
 def matrix() -> list[tuple[HybridConfig, int]]:
@@ -275,9 +302,26 @@ def name(value: object) -> str:
 
 
 @pytest.mark.parametrize(("config", "groups"), matrix(), ids=name)
+def test_float64_does_as_the_oracle_does(config: HybridConfig, groups: int) -> None:
+    found = compare(config, groups, torch.float64)
+    assert not found.near_ties
+    assert found.worst <= rounding(groups, torch.float64).logit
+
+
+def assert_rounded(found: Compared, groups: int, dtype: torch.dtype) -> None:
+    """No logit is further off than twice what calibration and this case's own rounding are."""
+    assert found.worst <= rounding(groups, dtype).logit + 2 * found.worst_rounding
+
+
+@pytest.mark.parametrize(("config", "groups"), matrix(), ids=name)
 def test_float32_does_as_the_oracle_does(config: HybridConfig, groups: int) -> None:
-    near_ties = compare(config, groups, torch.float32)
-    assert len(near_ties) <= 2, f"near-ties are rare: {near_ties}"
+    found = compare(config, groups, torch.float32)
+    assert len(found.near_ties) <= 2, f"near-ties are rare: {found.near_ties}"
+    assert_rounded(found, groups, torch.float32)
+
+
+def test_float32_is_as_precise_as_rounding_allows() -> None:
+    assert_precise([compare(config, groups, torch.float32) for config, groups in matrix()])
 
 
 UNCAPPED = [(config, groups) for config, groups in matrix() if config.capacity is None]
@@ -285,8 +329,13 @@ UNCAPPED = [(config, groups) for config, groups in matrix() if config.capacity i
 
 @pytest.mark.parametrize(("config", "groups"), UNCAPPED[::3], ids=name)
 def test_bfloat16_does_as_the_oracle_does(config: HybridConfig, groups: int) -> None:
-    near_ties = compare(config, groups, torch.bfloat16)
-    assert len(near_ties) <= 4, f"at least half of the samples decide alike: {near_ties}"
+    found = compare(config, groups, torch.bfloat16)
+    assert len(found.near_ties) <= 4, f"at least half decide alike: {found.near_ties}"
+    assert_rounded(found, groups, torch.bfloat16)
+
+
+def test_bfloat16_is_as_precise_as_rounding_allows() -> None:
+    assert_precise([compare(config, groups, torch.bfloat16) for config, groups in UNCAPPED[::3]])
 
 
 @pytest.mark.parametrize("rope", ["logical", "compact"])
@@ -337,7 +386,7 @@ def test_positions_are_turned_exactly_where_half_precision_cannot_count(dtype: t
         if len(answer) == STEPS:
             break
         model.decode(state)
-    errors.check()
+    assert_precise([errors.found([])])
 
 
 def test_an_image_may_start_the_prompt() -> None:
