@@ -18,7 +18,9 @@ from bench.timing.samples import DISTURBED, Samples
 from bench.verdict import Outcome, Verdict, decide
 
 Bounds = Mapping[str, Mapping[str, float]]
-"""Arm -> stage -> the highest acceptable ratio to the reference arm."""
+"""Arm -> stage -> the highest acceptable ratio to the reference arm; `hybrid-to-off`: to off."""
+
+DENSE, UNREDUCED = "dense", "off"
 
 CONFIDENCE = 0.99  # that no verdict of a job is wrong where two arms are equal, or on its bound
 LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -37,11 +39,15 @@ def latency_gate(
     comparisons: Sequence[Comparison] = (),
     *,
     reproduce: str,
-    reference: str = "dense",
+    reference: str = DENSE,
     confidence: float = CONFIDENCE,
 ) -> list[Verdict]:
     """One verdict per bound, `latency/{arm}/{stage}`, and per stage of each comparison,
     `latency/{arm}/{stage}/against-{reference}`.
+
+    A ratio to dense is a product of two: to our code with nothing reduced, which is the work that
+    fewer tokens save, and of that to dense, which is other code. Where both were timed, the verdict
+    names them.
 
     A bound: PASS if the upper end of the ratio's interval is at most the bound, FAIL if its lower
     end is above it, else UNSURE. A comparison: `bench.gates.compared`, in
@@ -54,20 +60,24 @@ def latency_gate(
     check_questions(bounds, comparisons, arms=arms, reference=reference)
     busy = samples.too_busy
     verdicts = []
-    for arm, stages in bounds.items():
-        if samples.disturbed_throughout(arm, reference):
-            verdicts += _nothing_left({arm: stages}, (), busy or DISTURBED, reproduce)
+    for name, stages in bounds.items():
+        arm, other = _pair(name, reference)
+        if samples.disturbed_throughout(arm, other):
+            verdicts += _nothing_left({name: stages}, (), busy or DISTURBED, reproduce)
             continue
         for stage, bound in stages.items():
-            ratio, numbers = _measured(samples, arm, reference, stage, confidence)
+            ratio, numbers = _measured(samples, arm, other, stage, confidence)
             outcome = decide(passes=ratio.high <= bound, fails=ratio.low > bound)
             reason = (
-                f"{ADVICE[outcome]}: {ratio.value:.3f} times as long as {reference},"
+                f"{ADVICE[outcome]}: {ratio.value:.3f} times as long as {other},"
                 f" at most {bound:.3f} allowed, {ratio.blocks} blocks"
             )
+            if parts := _parts(samples, arm, other, stage, confidence):
+                reason += f"; made of {', '.join(_said(*part) for part in parts.items())}"
+                numbers |= _as_numbers(parts)
             verdicts.append(
                 Verdict(
-                    gate=_bound_gate(arm, stage),
+                    gate=_bound_gate(name, stage),
                     outcome=outcome,
                     reason=reason,
                     reproduce=reproduce,
@@ -102,7 +112,7 @@ def measure_until_decided(
     clock: Clock,
     threads: int,
     reproduce: str,
-    reference: str = "dense",
+    reference: str = DENSE,
     among: int | None = None,
     rarely: Collection[str] = (),
     warmup: int = 2,
@@ -194,20 +204,64 @@ def check_questions(
     if not any(bounds.values()) and not comparisons:
         raise UserError("no latency bounds: give at least one in the profile's [gates.latency]")
     compared = [arm for one in comparisons for arm in (one.arm, one.reference)]
-    for arm in (*([reference] if bounds else []), *bounds, *compared):
+    bounded = [arm for name in bounds for arm in _pair(name, reference)]
+    for arm in (*bounded, *compared):
         if arm not in arms:
             raise UserError(
                 f"latency arm {arm!r} was not measured: arms are {', '.join(arms) or 'none'}"
             )
-    for arm, stages in bounds.items():
-        if arm == reference:
+    for name, stages in bounds.items():
+        arm, other = _pair(name, reference)
+        if arm == other:
             raise UserError(f"latency bound of {arm!r} on itself: bound another arm")
         for stage, bound in stages.items():
             if not (math.isfinite(bound) and bound > 0):
                 raise UserError(
                     f"latency bound of {arm} {stage} is {bound}: give the highest acceptable"
-                    f" ratio to {reference}, such as 1.10"
+                    f" ratio to {other}, such as 1.10"
                 )
+
+
+def arms_in(bounds: Bounds) -> list[str]:
+    """Those that bounds are on, each once; the reference only where one names it."""
+    return list(dict.fromkeys(arm for name in bounds for arm in name.split(_TO)))
+
+
+_TO = "-to-"
+
+
+def _pair(name: str, reference: str) -> tuple[str, str]:
+    """The arm that a bound is on, and the arm that it is a ratio to."""
+    arm, _, other = name.partition(_TO)
+    return arm, other or reference
+
+
+def _parts(
+    samples: Samples, arm: str, reference: str, stage: str, confidence: float
+) -> dict[str, Ratio]:
+    """What a ratio to dense is made of; nothing where one of the arms was not timed."""
+    if reference != DENSE or arm == UNREDUCED or UNREDUCED not in samples.blocks[0]:
+        return {}
+    pairs = {"fewer tokens": (arm, UNREDUCED), "other code": (UNREDUCED, reference)}
+    if any(samples.disturbed_throughout(*pair) for pair in pairs.values()):
+        return {}
+    return {
+        name: paired_ratio(*samples.pair(*pair, stage), confidence) for name, pair in pairs.items()
+    }
+
+
+def _said(name: str, ratio: Ratio) -> str:
+    return f"{name} {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
+
+
+def _as_numbers(parts: Mapping[str, Ratio]) -> dict[str, float]:
+    """Only what has an interval: a PASS may not rest on a number that is not finite."""
+    return {
+        f"{name} {end}": value
+        for name, ratio in parts.items()
+        if math.isfinite(ratio.high)
+        for end, value in (("value", ratio.value), ("low", ratio.low), ("high", ratio.high))
+    }
 
 
 def _measured(

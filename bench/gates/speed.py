@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from bench.gates.compared import SMALLEST_EFFECT, Comparison
-from bench.gates.latency import measure_until_decided
+from bench.gates.latency import arms_in, measure_until_decided
 from bench.profiles import Profile
 from bench.progress import progress
 from bench.report import Timing, timings
@@ -125,7 +125,7 @@ def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
     taken: dict[str, Samples] = {}
     for batch, bounds in gate.bounds.items():
         case = Case.of(profile, model, request.keep, batch)
-        here = [arm for arm in dict.fromkeys([*ARMS, *bounds]) if arm not in elsewhere]
+        here = [arm for arm in dict.fromkeys([*ARMS, *arms_in(bounds)]) if arm not in elsewhere]
         arms: dict[str, Arm] = {name: case.arm(name) for name in here}
         peaks = {name: peak_bytes(arm, clock, model.llava) for name, arm in arms.items()}
         arms |= {name: pool.arm(batch) for name, pool in elsewhere.items()}
