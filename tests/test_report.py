@@ -181,14 +181,15 @@ def red(**arguments: Any) -> str | None:
         settings={"profile": "tiny", "keep": "36"},
     )
     verdicts = arguments.pop("verdicts", [GOOD, BAD])
-    given = {"against": None, "history": None} | arguments
+    options = ["--profile", "tiny", "--keep", "36"]
+    given = {"against": None, "history": None, "options": options} | arguments
     return bisect_command(given.pop("title", "latency"), origin, verdicts, **given)
 
 
 def test_a_red_gate_ends_with_the_bisect_command_filled_in() -> None:
     command = red(against="main~3")
     assert command is not None
-    said = f"python -m bench bisect main~3 {'b' * 40} --gate latency -- --profile tiny --keep 36"
+    said = f"python -m bench bisect 'main~3' {'b' * 40} --gate latency -- --profile tiny --keep 36"
     assert command == said
     lines = markdown([GOOD, BAD], title="latency", bisect=command).splitlines()
     assert lines[-3:] == ["```bash", command, "```"]
@@ -199,7 +200,7 @@ def test_an_unknown_good_commit_is_a_gap_to_fill_and_a_damaged_history_is_no_err
 ) -> None:
     (tmp_path / "history.jsonl").write_text("damaged\n")
     for history in (None, tmp_path / "none", tmp_path / "history.jsonl"):
-        assert "bisect <last green commit> bbbb" in str(red(history=history))
+        assert "bisect '<last green commit>' bbbb" in str(red(history=history))
 
 
 def test_only_a_red_gate_that_can_be_bisected_says_so() -> None:

@@ -33,7 +33,7 @@ def syncs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     llava.generation_config.eos_token_id = None
 
     def small(
-        name: str, keep: str | None = None, *, device: str = "cpu", weights: Weights
+        name: str, keep: str | None = None, *, profile_file: str | None, weights: Weights, **_: str
     ) -> Subject:
         config = None if name == "tiny" else HYBRID
         return Subject(name, llava, config, vars(batch(2)))
@@ -161,7 +161,7 @@ def test_on_a_gpu_random_weights_are_watched_at_full_size_too(
     monkeypatch.setattr(waits_gpu, "gpu_gate", small)
     monkeypatch.setattr(waits_gpu, "full_size_gate", large)
     monkeypatch.setattr(
-        bench.syncs.subjects, "full_size", lambda name, keep, device: full_size(name, keep, "cpu")
+        bench.syncs.subjects, "full_size", lambda name, keep, *_: full_size(name, keep, "cpu")
     )
     code, out, _ = syncs("--weights", weights)
     assert "syncs/gpu reported" in out

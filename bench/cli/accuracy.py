@@ -19,6 +19,7 @@ from bench.cli.options import (
     WeightsOption,
     WorkDirOption,
     command_line,
+    given_options,
     leave,
 )
 from bench.errors import UserError
@@ -29,6 +30,7 @@ app = typer.Typer()
 
 @app.command()
 def accuracy(
+    context: typer.Context,
     profile: ProfileOption = "tiny",
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
@@ -79,7 +81,7 @@ def accuracy(
     from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
     from bench.gates.quality import asked_of, quality_gate
     from bench.history.store import history_file
-    from bench.models import resolve_keep
+    from bench.models import demand_heeded, resolve_keep
     from bench.needs import prepare, quality_minutes
     from bench.profiles import TASKS, load_profile
     from bench.report import print_table, print_verdicts, write_report
@@ -90,6 +92,7 @@ def accuracy(
     chosen = load_profile(profile, thresholds).in_dtype(dtype)
     if full:
         chosen = chosen.on_all_data()
+    demand_heeded(chosen, arm, keep=keep, thresholds=thresholds)
     kept = resolve_keep(keep, chosen)
     options = Options(work_dir, reuse, verbose, limit, batch_size, matcher, prompt=prompt)
     prepare(
@@ -135,6 +138,7 @@ def accuracy(
         verdicts,
         title="accuracy",
         settings=settings,
+        options=given_options(context),
         history=history_file(),
         flips=flips,
         pictures=kept_pictures(run / shown.name, baseline / shown.name, shown),

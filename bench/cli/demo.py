@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import KeepOption, ThresholdsOption
+from bench.cli.options import KeepOption, OwnProfileOption, ThresholdsOption
 from bench.errors import UserError
 
 app = typer.Typer()
@@ -23,8 +23,13 @@ def demo(
         ),
     ] = None,
     model: Annotated[
-        str, typer.Option(help="tiny_hybrid, llava_v1.5_7b_hybrid, or another arm of them.")
-    ] = "tiny_hybrid",
+        str | None,
+        typer.Option(
+            help="tiny_hybrid, llava_v1.5_7b_hybrid, or another arm of them; the profile's hybrid "
+            "if not given."
+        ),
+    ] = None,
+    profile_file: OwnProfileOption = None,
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
     out: Annotated[Path, typer.Option(help="Where the picture is written.")] = Path("demo.png"),
@@ -38,15 +43,16 @@ def demo(
     from rich.console import Console
 
     from bench.demo import demonstrate
-    from bench.models import resolve_keep
+    from bench.models import demand_heeded, resolve_keep
     from bench.needs import prepare
-    from bench.profiles import load_profile, profile_of_model
+    from bench.profiles import hybrid_of, load_profile, profile_of_model
     from bench.report import print_line, print_table
     from bench.report.cells import in_time
 
     image, question = _image_and_question(words or [])
-    name, arm = profile_of_model(model)
+    name, arm = profile_of_model(model or hybrid_of(profile_file), profile_file)
     profile = load_profile(name, thresholds)
+    demand_heeded(profile, arm, keep=keep, thresholds=thresholds)
     kept = resolve_keep(keep, profile)
     prepare(profile, [] if image else [profile.data.coco or profile.prompts], work_dir=out.parent)
     shown = demonstrate(profile, arm, kept, image=image, question=question)

@@ -13,6 +13,7 @@ from bench.cli.options import (
     WeightsOption,
     WorkDirOption,
     command_line,
+    given_options,
     leave,
 )
 from bench.weights import Weights
@@ -28,6 +29,7 @@ app = typer.Typer()
 
 @app.command()
 def latency(
+    context: typer.Context,
     profile: ProfileOption = "tiny",
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
@@ -152,6 +154,7 @@ def latency(
         title="latency",
         timed=measured.timed,
         settings=settings,
+        options=given_options(context, without=("against",)),
         against=against,
         history=history_file(),
         samples=measured.samples,

@@ -1,7 +1,9 @@
 """Options that several commands share, and the two ways in which commands end."""
 
 import os
+import shlex
 import sys
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
 ReferencesOption = Annotated[
     Path | None,
     typer.Option(help="Your own references; $VLM_HYBRID_REFERENCES or ./references if not given."),
+]
+OwnProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help="A profile of your own, a .toml file; --model then takes the names that it gives.",
+    ),
 ]
 ProfileOption = Annotated[str, typer.Option(help="A profile's name, or a .toml file.")]
 KeepOption = Annotated[
@@ -80,6 +89,7 @@ PromptOption = Annotated[
         "vlmevalkit, one-sentence (lmms-eval's) or recorded-hybrid for captions."
     ),
 ]
+NOT_JUDGED = ("work_dir", "reuse", "verbose", "history")  # options that change no verdict
 DEFAULT_MATCHER = "vlmevalkit-2025-04"
 
 
@@ -93,8 +103,39 @@ class Mode(StrEnum):
 
 def command_line() -> str:
     """The command as it can be typed again, FASTV_K included."""
-    setting = f"FASTV_K={os.environ['FASTV_K']} " if "FASTV_K" in os.environ else ""
-    return f"{setting}python -m bench {' '.join(sys.argv[1:])}"
+    keep = os.environ.get("FASTV_K")
+    setting = "" if keep is None else f"FASTV_K={shlex.quote(keep)} "
+    return f"{setting}python -m bench {shlex.join(sys.argv[1:])}"
+
+
+def given_options(context: typer.Context, without: Collection[str] = ()) -> list[str]:
+    """What was asked of a gate, as arguments that hold in any folder: for `bench bisect`.
+
+    FASTV_K becomes --keep. Left out is what changes no verdict, and `without`, parameters by name.
+    """
+    arguments: list[str] = []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE" or name in {*NOT_JUDGED, *without}:
+            continue
+        option, value = parameter.opts[0], context.params[name]
+        if value is True:
+            arguments.append(option)
+        else:
+            arguments += [option, _anywhere(name, value)]
+    keeps = any(parameter.name == "keep" for parameter in context.command.params)
+    if keeps and "--keep" not in arguments and "FASTV_K" in os.environ:
+        arguments += ["--keep", os.environ["FASTV_K"]]
+    return arguments
+
+
+def _anywhere(name: str, value: object) -> str:
+    """A path in full; any other value as it is."""
+    is_file = name == "profile" and str(value).endswith(".toml")
+    is_file |= name == "thresholds" and Path(str(value)).is_file()
+    is_file |= isinstance(value, Path)
+    return str(Path(str(value)).expanduser().absolute()) if is_file else str(value)
 
 
 def leave(verdicts: "list[Verdict]") -> None:

@@ -12,6 +12,7 @@ from bench.cli.options import (
     LimitOption,
     MatcherOption,
     Mode,
+    OwnProfileOption,
     PromptOption,
     ReferencesOption,
     ReuseOption,
@@ -44,6 +45,7 @@ def run(
             "_compact."
         ),
     ],
+    profile_file: OwnProfileOption = None,
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
     work_dir: WorkDirOption = Path("outputs"),
@@ -68,7 +70,7 @@ def run(
 
     Example: python -m bench run --data tiny-mmbench --model tiny_hybrid --keep 36
     """
-    from bench.models import arm_config, load_checkpoint, resolve_keep
+    from bench.models import arm_config, demand_heeded, load_checkpoint, resolve_keep
     from bench.needs import prepare
     from bench.profiles import load_profile, profile_of_model
     from bench.report import print_score
@@ -83,8 +85,9 @@ def run(
     from bench.runs.ranks import joined
     from bench.subsets import load_subset
 
-    name, arm = profile_of_model(model)
+    name, arm = profile_of_model(model, profile_file)
     profile = load_profile(name, thresholds)
+    demand_heeded(profile, arm, keep=keep, thresholds=thresholds)
     kept = resolve_keep(keep, profile)
     chosen = None if subset is None else load_subset(subset)
     if mode is not Mode.EVAL:  # scoring loads no model

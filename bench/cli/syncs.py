@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import KeepOption, WeightsOption, command_line, leave
+from bench.cli.options import KeepOption, OwnProfileOption, WeightsOption, command_line, leave
 from bench.errors import UserError
 from bench.weights import Weights
 
@@ -18,7 +18,11 @@ app = typer.Typer()
 
 @app.command()
 def syncs(
-    model: Annotated[str, typer.Option(help="The model that is watched.")] = "tiny_hybrid",
+    model: Annotated[
+        str | None,
+        typer.Option(help="The model that is watched; tiny_hybrid, or the profile's hybrid."),
+    ] = None,
+    profile_file: OwnProfileOption = None,
     keep: KeepOption = None,
     weights: WeightsOption = Weights.CHECKPOINT,
     static: Annotated[
@@ -60,12 +64,18 @@ def syncs(
         print_verdicts(verdicts, title="waits")
         leave(verdicts)
     from bench.gates.waits import watch
+    from bench.models import demand_heeded
+    from bench.profiles import hybrid_of, load_profile, profile_of_model
     from bench.syncs.cuda import has_gpu
     from bench.syncs.subjects import subject
 
     gpu = has_gpu(require_gpu=require_gpu)
-    names = [model] if compare is None else [model, compare]
-    subjects = [subject(name, keep, weights=weights) for name in names]
+    watched_model = model or hybrid_of(profile_file)
+    names = [watched_model] if compare is None else [watched_model, compare]
+    subjects = [subject(name, keep, profile_file=profile_file, weights=weights) for name in names]
+    if keep is not None and not any(of.config and of.config.budget.prunes for of in subjects):
+        profile, arm = profile_of_model(watched_model, profile_file)
+        demand_heeded(load_profile(profile), arm, keep=keep, thresholds=None)
     for note in (of.note for of in subjects if of.note):
         typer.echo(note)
     if trace or compare is not None:
@@ -73,7 +83,15 @@ def syncs(
         _print_comparison(watched)
         _write(json_file, {name: _document(w) for name, w in watched.items()})
         return
-    _judge(subjects[0], gpu=gpu, weights=weights, stack=stack, keep=keep, json_file=json_file)
+    _judge(
+        subjects[0],
+        gpu=gpu,
+        weights=weights,
+        stack=stack,
+        keep=keep,
+        profile_file=profile_file,
+        json_file=json_file,
+    )
 
 
 def _judge(
@@ -83,6 +101,7 @@ def _judge(
     weights: Weights,
     stack: bool,
     keep: str | None,
+    profile_file: str | None,
     json_file: Path | None,
 ) -> None:
     from bench.gates.waits import waits_gate, watch
@@ -104,11 +123,11 @@ def _judge(
         from bench.syncs.subjects import full_size
         from hybrid.graphs import GraphedLlava
 
-        on_gpu = subject(of.name, keep, device="cuda", weights=weights)
+        on_gpu = subject(of.name, keep, profile_file=profile_file, device="cuda", weights=weights)
         more, report = gpu_gate(on_gpu, reproduce=command_line(), stack=stack)
         verdicts += more
         if weights is Weights.RANDOM:
-            large = full_size(of.name, keep, "cuda")
+            large = full_size(of.name, keep, "cuda", profile_file)
             verdicts += full_size_gate(large, GraphedLlava, reproduce=command_line())
         document["gpu"] = report.document()
         print(report.text())

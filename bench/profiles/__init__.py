@@ -36,6 +36,7 @@ __all__ = [
     "QualityGate",
     "QuestionGate",
     "Reduction",
+    "hybrid_of",
     "load_profile",
     "load_thresholds",
     "names",
@@ -164,6 +165,11 @@ def load_profile(name: str, thresholds: str | None = None) -> Profile:
         gates.coco,
         gates.latency,
     )
+
+
+def hybrid_of(profile: str | None) -> str:
+    """The name of the hybrid of a profile; the embedded one's for None."""
+    return f"{load_profile(profile or 'tiny').model.names}_hybrid"
 
 
 def profile_of_model(model: str, profile: str | None = None) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ def write_report(
     flips: Sequence[FlipCounts] = (),
     pictures: Sequence[Picture] = (),
     sweep: Sweep | None = None,
+    options: Sequence[str] = (),
 ) -> None:
     """Writes what a gate found into `folder`, under names that start with `title`:
 
@@ -53,13 +55,16 @@ def write_report(
         samples: case ("batch 8") -> raw timings, for the distributions.
         flips: lost and gained by category.
         pictures: of kept patches.
+        options: of the gate's command, for the bisect command to give it, too.
         sweep: of `bench sweep`, for accuracy against kept tokens.
 
     Raises:
         UserError: there is no verdict, or a file cannot be written.
     """
     origin = origin_here(settings or {})
-    bisect = bisect_command(title, origin, verdicts, against=against, history=history)
+    bisect = bisect_command(
+        title, origin, verdicts, options=options, against=against, history=history
+    )
     summary = markdown(verdicts, title=title, timed=timed, bisect=bisect)
     evidence = Evidence(
         timed=timed, samples=samples or {}, flips=flips, pictures=pictures, sweep=sweep
@@ -82,6 +87,7 @@ def bisect_command(
     origin: Origin,
     verdicts: Sequence[Verdict],
     *,
+    options: Sequence[str] = (),
     against: str | None,
     history: Path | None,
 ) -> str | None:
@@ -101,9 +107,9 @@ def bisect_command(
             good = last_green(history, title, origin)
     bad = origin.commit or UNKNOWN_BAD
     note = "  # commit first: BAD lacks the changes here" if origin.dirty else ""
-    options = "".join(f" --{name} {value}" for name, value in origin.settings.items())
-    gate = f"--gate {title}{' --' if options else ''}{options}"
-    return f"python -m bench bisect {good or UNKNOWN_GOOD} {bad} {gate}{note}"
+    behind = ["--", *options] if options else []
+    command = ["bisect", good or UNKNOWN_GOOD, bad, "--gate", title, *behind]
+    return f"python -m bench {shlex.join(command)}{note}"
 
 
 def _append_to_job_summary(summary: str) -> None:

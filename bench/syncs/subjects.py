@@ -47,6 +47,7 @@ def subject(
     name: str,
     keep: str | None = None,
     *,
+    profile_file: str | None = None,
     device: str = "cpu",
     weights: Weights = Weights.CHECKPOINT,
 ) -> Subject:
@@ -60,7 +61,7 @@ def subject(
         UserError: for a name or an arm that is not known.
         ConfigError: for a `keep` that is not a budget.
     """
-    profile_name, arm = profile_of_model(name)
+    profile_name, arm = profile_of_model(name, profile_file)
     profile = load_profile(profile_name)
     kept = resolve_keep(keep, profile)
     if weights is Weights.RANDOM:
@@ -76,13 +77,13 @@ def subject(
     return Subject(name, checkpoint.llava, config, batch)
 
 
-def full_size(name: str, keep: str | None, device: str) -> Subject:
+def full_size(name: str, keep: str | None, device: str, profile_file: str | None = None) -> Subject:
     """The same model at its true shape with random weights, on `device`.
 
     Raises:
         UserError: `device` is missing, or lacks the memory for it.
     """
-    profile_name, arm = profile_of_model(name)
+    profile_name, arm = profile_of_model(name, profile_file)
     profile = load_profile(profile_name)
     llava = random_model(replace(profile, model=replace(profile.model, device=device)))
     config = arm_config(arm, profile, resolve_keep(keep, profile))
