@@ -207,3 +207,12 @@ def test_only_a_red_gate_that_can_be_bisected_says_so() -> None:
     assert red(verdicts=[GOOD, DOUBT]) is None
     assert red(title="sweep") is None
     assert "bisect" not in markdown([GOOD], title="latency", bisect="python -m bench bisect")
+
+
+def test_the_last_line_says_where_the_page_lies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_report(tmp_path, [GOOD], title="latency")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == f"report: {tmp_path / 'latency-report.html'}"
+    assert Path(last.removeprefix("report: ")).is_file()

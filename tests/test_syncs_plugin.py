@@ -75,3 +75,25 @@ def test_marker_and_fixture(pytester: pytest.Pytester) -> None:
             "*assert 2.0 == 7*",
         ]
     )
+
+
+def test_a_failed_marker_shows_the_wait_and_nothing_of_pytests_inside(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        import torch
+
+
+        @pytest.mark.no_sync
+        def test_one_wait():
+            torch.ones(2).sum().item()
+        """
+    )
+    ran = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    ran.assert_outcomes(failed=1)
+    shown = ran.stdout.str()
+    assert "torch.ones(2).sum().item()" in shown and "Tensor.item x1" in shown
+    assert "Traceback" not in shown and "pyfunc_call" not in shown
+    assert len(ran.outlines) <= 25

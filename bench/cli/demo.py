@@ -37,7 +37,8 @@ def demo(
     """Answer one question, show tokens and time at each stage, and draw which patches were kept.
 
     Examples: python -m bench demo
-              python -m bench demo "How many objects are there in this whole picture? A. one B. two"
+              python -m bench demo "What is the colour of the triangle shown here? A. red B. green
+              C. blue D. white"
               python -m bench demo photo.jpg "What is this?" --model llava_v1.5_7b_hybrid
     """
     from rich.console import Console

@@ -48,7 +48,7 @@ def in_time(milliseconds: float) -> str:
 def metric_cells(by: str, name: str, metric: Metric) -> list[str]:
     """In the order of SCORE_COLUMNS."""
     error = "" if metric.standard_error is None else f"{metric.standard_error:.4f}"
-    return [by, name, repr(metric.value), error, str(metric.count)]
+    return [by, name, f"{metric.value:.4f}", error, str(metric.count)]
 
 
 def as_json(verdict: Verdict) -> dict[str, object]:

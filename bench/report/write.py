@@ -44,7 +44,7 @@ def write_report(
 
     `-report.md` (also appended to the file that GITHUB_STEP_SUMMARY names, if it is set),
     `-report.html` with the plots, `-junit.xml`, `-verdicts.json`, and `-origin.json`, which says
-    what commit, machine and settings all of them hold for.
+    what commit, machine and settings all of them hold for. Prints where the page lies.
 
     Args:
         title: the gate, as `bench bisect --gate` knows it.
@@ -80,6 +80,7 @@ def write_report(
     write_atomically(folder / f"{title}-verdicts.json", f"{document}\n".encode())
     write_origin(folder / f"{title}-origin.json", origin)
     _append_to_job_summary(summary)
+    print(f"report: {folder / title}-report.html")
 
 
 def bisect_command(

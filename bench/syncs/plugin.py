@@ -37,12 +37,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     if marker is None:
         yield
         return
-    from bench.syncs.detector import SyncError, detect_syncs
+    from bench.syncs.detector import detect_syncs
 
     with detect_syncs(**marker.kwargs) as report:
         outcome: Any = yield
     if report.count and outcome.excinfo is None:
-        outcome.force_exception(SyncError(report))
+        # Without a traceback: it would show pytest's lines, and the report names the test's own.
+        outcome.force_exception(pytest.fail.Exception(report.text(), pytrace=False))
 
 
 @pytest.fixture

@@ -133,9 +133,18 @@ def _locate(data: str | Path) -> tuple[str, Path, KnownData | None]:
 
 
 def lmu_data() -> Path:
-    """VLMEvalKit's data folder: `$LMUData` if that is a folder, else `~/LMUData`."""
+    """VLMEvalKit's data folder: `$LMUData` if that is a folder, else `~/LMUData`.
+
+    Raises:
+        UserError: this user has no home folder.
+    """
     folder = os.environ.get("LMUData")  # noqa: SIM112  VLMEvalKit's spelling
-    return Path(folder) if folder and Path(folder).is_dir() else Path.home() / "LMUData"
+    if folder and Path(folder).is_dir():
+        return Path(folder)
+    try:
+        return Path.home() / "LMUData"
+    except RuntimeError:  # a container's user id without HOME and without a passwd entry
+        raise UserError("there is no home folder: set LMUData to a folder that exists") from None
 
 
 def _choose(
