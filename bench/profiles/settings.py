@@ -117,7 +117,7 @@ Cider = Annotated[
 Ratio = Annotated[
     float,
     Field(strict=True, gt=0, le=10),
-    Allowed("a ratio to dense above 0 and up to 10; below 1 is faster"),
+    Allowed("a ratio to dense (or to off) above 0 and up to 10; below 1 is faster"),
 ]
 Subset = Annotated[Line, Allowed("mmbench-300, coco-500, or a file with an index a line")]
 Reference = Annotated[
@@ -127,7 +127,12 @@ DataSource = Annotated[
     Line, Allowed("a .tsv file, hf:OWNER/NAME:SPLIT, or a name such as MMBench_DEV_EN")
 ]
 Stage = Annotated[str, _one_of(STAGES), Allowed(f"one of {', '.join(STAGES)}")]
-TimedArm = Annotated[str, _one_of(ARMS[1:]), Allowed(f"one of {', '.join(ARMS[1:])}")]
+_BOUNDED = (*ARMS[1:], *(f"{arm}-to-off" for arm in ARMS[2:]))
+TimedArm = Annotated[
+    str,
+    _one_of(_BOUNDED),
+    Allowed(f"one of {', '.join(ARMS[1:])}: ratios to dense; or such as hybrid-to-off: to off"),
+]
 StageBounds = Annotated[
     Mapping[Stage, Ratio],
     Field(min_length=1),
