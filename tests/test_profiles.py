@@ -14,6 +14,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.profiles import FOLDER, load_profile, names, profile_of_model
+from bench.profiles.page import page
 from bench.profiles.reading import parse, table_of
 from bench.profiles.settings import ProfileFile
 
@@ -291,3 +292,18 @@ def test_models_of_a_file_are_named_by_it_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", names())
 def test_shipped_profiles_are_sound(name: str) -> None:
     assert load_profile(name).judged.keys() == {"mmbench", "coco"}
+
+
+def test_the_page_lists_every_setting_as_it_is() -> None:
+    """`python -m bench.profiles.page > docs/profiles.md` writes it anew."""
+    shown = (Path(__file__).parents[1] / "docs" / "profiles.md").read_text()
+    assert shown == page()
+    for key in leaves():
+        (row,) = re.findall(
+            rf"^\| `{key[-1]}` \| (.+?) \| .* \| (.+) \|$", shown.split(heading(key))[1], re.M
+        )[:1]
+        assert all(cell.strip() for cell in row)
+
+
+def heading(key: tuple[str, ...]) -> str:
+    return f"[{'.'.join(key[:-1])}]\n" if key[:-1] else "## At the top\n"
