@@ -32,12 +32,14 @@ WRITTEN = {
     1: ['A "dog" runs at 11:44 in the park.', "It can't stop - no."],
     2: ["Two birds fly over water...", "#41 cafés\non the blvd."],
     3: ["A bus.", "the red bus"],
+    4: ["two buses ;)", "red ones :)"],
 }
 ANSWERED = {
     0: "A cat on the mat.",
     1: "The dog\nis in the park!",
     2: "Birds, over the lake.",
     3: "",
+    4: "Two buses :)",
 }
 
 
@@ -59,7 +61,24 @@ ANSWERED = {
     ],
 )
 def test_tokens_of_the_penn_treebank(caption: str, tokens: str) -> None:
-    assert ptb_tokenise([caption]) == [tokens]
+    assert ptb_tokenise([caption, ""]) == [tokens, ""]
+
+
+@needs_java
+@pytest.mark.parametrize(
+    ("caption", "whole", "last"),
+    [
+        ("a bus :)", "a bus :-rrb-", "a bus -rrb-"),
+        ("a bus :-)", "a bus :--rrb-", "a bus -rrb-"),
+        ("a bus :D", "a bus :d", "a bus d"),
+        ("a bus.", "a bus", "a bus"),
+    ],
+)
+def test_an_emoticon_at_the_very_end_is_split_as_by_pycocoevalcap(
+    caption: str, whole: str, last: str
+) -> None:
+    assert ptb_tokenise([caption, caption]) == [whole, last]
+    assert ptb_tokenise([caption]) == [last]
 
 
 @needs_java
@@ -154,7 +173,7 @@ def test_a_tokenizer_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_tokenizer_that_loses_a_line_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake_java(tmp_path, "print('a')", monkeypatch)
+    fake_java(tmp_path, "sys.stdout.write('a')", monkeypatch)
     with pytest.raises(UserError, match="gave 1 lines for 2 captions"):
         ptb_tokenise(["a", "b"])
 

@@ -113,6 +113,60 @@ def test_captions_are_keyed_by_coco_s_image_number_and_asked_by_the_prompt(tmp_p
     assert task.score({203564: "a cat", 139: "two birds"}).metrics["CIDEr"].count == 2
 
 
+def as_repository(folder: Path) -> Path:
+    """README and parquet, of two configurations, as a repository's files are downloaded."""
+    names = {"en": ("None", "yes"), "cn": ("a", "b")}
+    for name, options in names.items():
+        (folder / name).mkdir(parents=True)
+        rows = rotations(7, options, image=picture("red"))
+        datasets.Dataset.from_list(rows).to_parquet(
+            str(folder / name / "dev-00000-of-00001.parquet")
+        )
+    listed = "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: dev\n    path: {name}/dev-*\n"
+        for name in names
+    )
+    (folder / "README.md").write_text(f"---\nconfigs:\n{listed}---\n")
+    return folder
+
+
+def test_a_folder_is_read_whatever_wrote_it_and_however_it_is_spelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    as_repository(tmp_path / "files")
+    rows = rotations(7, ("None", "yes"), image=picture("red"))
+    expected = load_task(write_mmbench(tmp_path / "a.tsv", rows)).data_hash
+    dataset = datasets.Dataset.from_list(rows)
+    datasets.DatasetDict({"dev": dataset}).save_to_disk(str(tmp_path / "saved"))
+    for start in ("", "./", f"{tmp_path}/"):
+        assert load_task(f"hf:{start}files:en:dev").data_hash == expected
+        assert load_task(f"hf:{start}saved:dev").data_hash == expected
+        with pytest.raises(UserError, match="choose one of its splits dev"):
+            load_task(f"hf:{start}files:en:test")
+        with pytest.raises(UserError, match="has no configuration; leave out en"):
+            load_task(f"hf:{start}saved:en:dev")
+    with pytest.raises(UserError, match="can't be loaded") as error:
+        load_task("hf:./files:dev")
+    assert "\n" not in str(error.value)
+
+
+def test_a_snapshot_in_the_hub_s_cache_is_enough_offline(tmp_path: Path) -> None:
+    kept = tmp_path / "hub" / "datasets--me--birds"
+    as_repository(kept / "snapshots" / ("0" * 40))
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text("0" * 40)
+    code = "from bench.tasks import load_task; print(len(load_task('hf:me/birds:en:dev').samples))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+
+
 def test_a_folder_of_splits_needs_one_of_them(tmp_path: Path) -> None:
     dataset = datasets.Dataset.from_list(mmbench_rows())
     datasets.DatasetDict({"dev": dataset, "test": dataset}).save_to_disk(str(tmp_path / "both"))

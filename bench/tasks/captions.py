@@ -64,14 +64,12 @@ def score_captions(
 def _tokenised(
     references: Mapping[int, Sequence[str]], captions: Mapping[int, str]
 ) -> tuple[dict[int, list[str]], dict[int, str]]:
-    """Both tokenised, by one start of Java."""
-    texts = [text for index in captions for text in (*references[index], captions[index])]
-    tokens = iter(ptb_tokenise(texts))
-    truth, answers = {}, {}
-    for index in captions:
-        truth[index] = [next(tokens) for _ in references[index]]
-        answers[index] = next(tokens)
-    return truth, answers
+    """Both tokenised, each by a start of Java, as pycocoevalcap does: the last text of each is
+    split otherwise."""
+    tokens = iter(ptb_tokenise([text for index in captions for text in references[index]]))
+    truth = {index: [next(tokens) for _ in references[index]] for index in captions}
+    answers = ptb_tokenise(list(captions.values()))
+    return truth, dict(zip(captions, answers, strict=True))
 
 
 def _bleu_errors(counts: Sequence[Mapping[str, Any]]) -> list[float]:

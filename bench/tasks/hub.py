@@ -1,8 +1,10 @@
 """Read a Hugging Face data set into the same table as a VLMEvalKit file.
 
 `hf:lmms-lab/MMBench:en:dev` is a repository, its configuration and a split;
-`hf:lmms-lab/COCO-Caption2017:val` has no configuration. A path (`hf:/data/mmbench`,
-`hf:./mmbench:dev`) is a folder that `datasets` saved with `save_to_disk`.
+`hf:lmms-lab/COCO-Caption2017:val` has no configuration. A folder (`hf:/data/mmbench`,
+`hf:./mmbench:en:dev`, `hf:mmbench:dev`) holds what `datasets` saved with `save_to_disk`, or a
+repository's own files, README and parquet. Offline a repository is also found where the hub keeps
+what was downloaded.
 """
 
 import base64
@@ -21,6 +23,7 @@ from bench.tasks.images import resolve_pointers
 from bench.tasks.table import ALL_OPTIONS, Table, build_table
 
 PREFIX = "hf:"
+SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")  # what save_to_disk writes
 OPTIONS = tuple(string.ascii_uppercase)
 # Here a cell that was empty in MMBench's own file became the text "nan", and lmms-eval reads it so.
 EMPTY_IF_NAN = {"hint", "comment", *OPTIONS}
@@ -41,7 +44,7 @@ def read_hub(source: str) -> tuple[str, Table]:
         UserError: `datasets` is not installed, the data can't be had, or are no sound table.
     """
     where, config, split = _parts(source)
-    local = where.startswith(("/", ".", "~"))
+    local = where.startswith(("/", ".", "~")) or Path(where).is_dir()
     dataset = _open(source, where, config, split, local=local)
     columns = set(dataset.column_names)
     index_column = "index" if "index" in columns else "question_id"
@@ -85,19 +88,27 @@ def _open(source: str, where: str, config: str | None, split: str | None, *, loc
     # Each of its retries would print a line.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        if local:
-            loaded: Any = datasets.load_from_disk(str(Path(where).expanduser()))
+        folder = Path(where).expanduser()
+        saved = any((folder / name).is_file() for name in SAVED)
+        if local and (saved or not folder.is_dir()):
+            loaded: Any = datasets.load_from_disk(str(folder))
+        elif local:
+            loaded = datasets.load_dataset(str(folder.resolve()), config)
         else:
-            loaded = datasets.load_dataset(where, config, split=split)
+            loaded = _load_repository(datasets, where, config, split)
     except Exception as error:  # a dozen types: connection, no such name, damaged parquet..
         reason = " ".join(str(error).split()) or type(error).__name__
         advice = (
-            "give a folder that datasets' save_to_disk wrote"
+            "give a folder that datasets' save_to_disk wrote, or one of a repository's files"
             if local
             else "load it once with a network, or copy there and give hf:/FOLDER a folder that"
             " datasets' save_to_disk wrote"
         )
         raise UserError(f"{source}: can't be loaded ({reason[:200]}); {advice}") from error
+    if local and saved and config is not None:
+        raise UserError(
+            f"{source}: what save_to_disk wrote has no configuration; leave out {config}"
+        )
     if isinstance(loaded, datasets.DatasetDict):
         if split not in loaded:
             raise UserError(f"{source}: choose one of its splits {', '.join(map(str, loaded))}")
@@ -105,6 +116,21 @@ def _open(source: str, where: str, config: str | None, split: str | None, *, loc
     if local and split is not None:
         raise UserError(f"{source}: the folder holds one split; leave out :{split}")
     return loaded
+
+
+def _load_repository(datasets: Any, where: str, config: str | None, split: str | None) -> Any:
+    """From the hub or `datasets`' own cache, else from the hub's cache of files."""
+    try:
+        return datasets.load_dataset(where, config, split=split)
+    except Exception:
+        hub = importlib.import_module("huggingface_hub")
+        try:
+            folder = hub.snapshot_download(where, repo_type="dataset", local_files_only=True)
+        except Exception:
+            folder = None  # the first error says more
+        if folder is None:
+            raise
+    return datasets.load_dataset(folder, config, split=split)
 
 
 def _library() -> Any:

@@ -44,12 +44,15 @@ def check_tokeniser(name: str) -> Tokeniser:
 def ptb_tokenise(captions: Sequence[str]) -> list[str]:
     """Each caption's tokens, joined by single spaces.
 
+    The last line has no end, as in pycocoevalcap's file: Java then splits an emoticon that ends
+    it, which it keeps whole in all other lines.
+
     Raises:
         UserError: Java is missing or fails.
     """
     java = require_java("the ptb tokeniser")
     jar = beside_module("pycocoevalcap.tokenizer.ptbtokenizer", "stanford-corenlp-3.4.1.jar")
-    lines = [LINE_BREAKS.sub(" ", caption) + "\n" for caption in captions]
+    lines = [LINE_BREAKS.sub(" ", caption) for caption in captions]
     done = run_java(
         [
             *(java, *LOCALE, "-cp", str(jar), "edu.stanford.nlp.process.PTBTokenizer"),
@@ -57,9 +60,9 @@ def ptb_tokenise(captions: Sequence[str]) -> list[str]:
         ],
         purpose="the ptb tokeniser",
         timeout_s=60 + len(captions) / 100,
-        stdin="".join(lines).encode(errors="replace"),
+        stdin="\n".join(lines).encode(errors="replace"),
     )
-    tokens = done.stdout.decode(errors="replace").split("\n")[:-1]
+    tokens = done.stdout.decode(errors="replace").split("\n")
     if len(tokens) != len(captions):
         raise UserError(
             f"the ptb tokeniser gave {len(tokens)} lines for {len(captions)} captions; a caption"
