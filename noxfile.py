@@ -257,9 +257,21 @@ def sync(session: nox.Session) -> None:
 
 
 @nox.session
+def syncs(session: nox.Session) -> None:
+    """The same as `sync`, by the name that the command has."""
+    sync.func(session)
+
+
+@nox.session
 def accuracy(session: nox.Session) -> None:
     """Run MMBench and COCO subsets, dense and hybrid, and gate on what was lost."""
     python(session, "bench", "gate", *session.posargs)
+
+
+@nox.session
+def gate(session: nox.Session) -> None:
+    """The same as `accuracy`, by the name that the command has."""
+    accuracy.func(session)
 
 
 @nox.session

@@ -1,13 +1,16 @@
 """What README and help tell people to type is typed here, and its answer looked at."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from bench.cli import demo
+from bench.cli import app, demo
 
 ROOT = Path(__file__).parents[1]
 
@@ -44,3 +47,35 @@ def test_without_a_home_folder_the_data_s_folder_is_asked_for(
     monkeypatch.setattr("pwd.getpwuid", nobody)
     with pytest.raises(UserError, match="set LMUData"):
         lmu_data()
+
+
+def examples() -> list[str]:
+    """Every `python -m bench ...` of README and docs that is given as a command of its own line."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    lines = [
+        line
+        for page in pages
+        for block in re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
+    return sorted({line for line in lines if line.startswith("python -m bench ")})
+
+
+def test_there_are_examples() -> None:
+    assert len(examples()) > 8
+
+
+@pytest.mark.parametrize("line", examples())
+def test_each_example_is_a_line_that_the_command_takes(line: str) -> None:
+    words = shlex.split(line, comments=True)[3:]
+    command: Any = typer.main.get_command(app)
+    context: Any = None
+    name = "bench"
+    while True:
+        context = command.make_context(name, list(words), parent=context)
+        if not hasattr(command, "resolve_command"):
+            return
+        rest = [*context._protected_args, *context.args]
+        if not rest:
+            return
+        name, command, words = command.resolve_command(context, rest)
