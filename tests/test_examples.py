@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from bench.cli import app, demo
+from bench.cli import app, demo, main
+from tests.compare_runs import run_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,3 +80,17 @@ def test_each_example_is_a_line_that_the_command_takes(line: str) -> None:
         if not rest:
             return
         name, command, words = command.resolve_command(context, rest)
+
+
+def test_a_run_s_folder_is_scored_by_the_sheet_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run_folder(tmp_path / "run", "AAAB")
+    monkeypatch.setattr("sys.argv", ["bench", "score", str(folder)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code and "0.7500" in capsys.readouterr().out
+    (folder / "model_data.xlsx").unlink()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2 and "holds 0 .xlsx files" in capsys.readouterr().err

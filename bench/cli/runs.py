@@ -22,6 +22,7 @@ from bench.cli.options import (
     VerboseOption,
     WorkDirOption,
 )
+from bench.errors import UserError
 
 app = typer.Typer()
 reference = typer.Typer(no_args_is_help=True, help="Runs that others are compared with by name.")
@@ -155,7 +156,10 @@ def fetch(
 
 @app.command()
 def score(
-    file: Annotated[Path, typer.Argument(help="VLMEvalKit's .xlsx, or predictions.jsonl.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="VLMEvalKit's .xlsx, predictions.jsonl, or a finished run's folder."),
+    ],
     data: Annotated[str | None, typer.Option(help="The data that a .jsonl answers.")] = None,
     matcher: MatcherOption = DEFAULT_MATCHER,
     tokeniser: TokeniserOption = "raw",
@@ -168,6 +172,13 @@ def score(
     from bench.report import print_score
     from bench.tasks import score_file
 
+    if file.is_dir():
+        sheets = sorted(file.glob("[!.~]*.xlsx"))
+        if len(sheets) != 1:
+            raise UserError(
+                f"{file} holds {len(sheets)} .xlsx files, a finished run has one: give the file"
+            )
+        file = sheets[0]
     found = score_file(file, data=data, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
     print_score(found, title=str(file))
 
