@@ -8,6 +8,7 @@ import pytest
 from bench.errors import UserError
 from bench.needs import Need, check_needs, needs_of
 from bench.profiles import load_profile
+from bench.tasks.load import lmu_data
 
 REPOSITORY = "llava-hf/llava-1.5-7b-hf"
 
@@ -15,6 +16,7 @@ REPOSITORY = "llava-hf/llava-1.5-7b-hf"
 @pytest.fixture
 def empty_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "data").mkdir()
     monkeypatch.setenv("LMUData", str(tmp_path / "data"))
     return tmp_path
 
@@ -77,9 +79,21 @@ def test_random_weights_need_no_download(empty_disk: Path) -> None:
 
 
 def test_data_that_was_fetched_is_found(empty_disk: Path) -> None:
-    (empty_disk / "data").mkdir()
     (empty_disk / "data" / "MMBench_DEV_EN.tsv").write_bytes(b"index")
     needs = needs_of(load_profile("llava-1.5-7b"), ["MMBench_DEV_EN", "COCO_VAL"])
     met = {need.wanted: need.met for need in needs}
     assert met["MMBench_DEV_EN"]
     assert not met["COCO_VAL"]
+
+
+def test_a_data_folder_that_is_none_is_an_error_and_not_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LMUData", str(tmp_path / "gone"))
+    with pytest.raises(UserError, match=r"LMUData is '.*gone', which is no folder: make it"):
+        lmu_data()
+    monkeypatch.setenv("LMUData", str(tmp_path))
+    assert lmu_data() == tmp_path
+    monkeypatch.setenv("LMUData", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert lmu_data() == tmp_path / "LMUData"

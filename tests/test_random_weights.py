@@ -270,6 +270,7 @@ def test_a_real_profile_lists_all_that_is_missing_before_anything_is_loaded(
     command: Sequence[str],
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "data").mkdir()
     monkeypatch.setenv("LMUData", str(tmp_path / "data"))
     work_dir = tmp_path / "work"
     assert ends(monkeypatch, [*command, "--work-dir", str(work_dir)]) == 2

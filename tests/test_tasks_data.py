@@ -379,12 +379,12 @@ def test_known_data_are_looked_for_where_vlmevalkit_puts_them(
 ) -> None:
     home, lmu = tmp_path / "home", tmp_path / "lmu"
     monkeypatch.setattr(Path, "home", lambda: home)
-    for folder in (home / "LMUData", lmu):  # LMUData counts only if it exists
-        monkeypatch.setenv("LMUData", str(lmu))
+    lmu.mkdir()
+    for value, folder in (("", home / "LMUData"), (str(lmu), lmu)):
+        monkeypatch.setenv("LMUData", value)
         with pytest.raises(UserError) as error:
             load_task("COCO_VAL")
         one_line(error, f"at {folder / 'COCO_VAL.tsv'}", "72a5079dead060269ac222c5aa5128af")
-        lmu.mkdir(exist_ok=True)
 
 
 def test_known_data_of_another_version_are_refused_by_md5(

@@ -133,13 +133,15 @@ def _locate(data: str | Path) -> tuple[str, Path, KnownData | None]:
 
 
 def lmu_data() -> Path:
-    """VLMEvalKit's data folder: `$LMUData` if that is a folder, else `~/LMUData`.
+    """VLMEvalKit's data folder: `$LMUData`, or `~/LMUData` if that is not set.
 
     Raises:
-        UserError: this user has no home folder.
+        UserError: `$LMUData` is no folder, or this user has no home folder.
     """
     folder = os.environ.get("LMUData")  # noqa: SIM112  VLMEvalKit's spelling
-    if folder and Path(folder).is_dir():
+    if folder:
+        if not Path(folder).is_dir():
+            raise UserError(f"LMUData is {folder!r}, which is no folder: make it, or unset LMUData")
         return Path(folder)
     try:
         return Path.home() / "LMUData"
