@@ -1,6 +1,7 @@
 """Flips by category: the numbers are the paired ones, and many categories don't cry wolf."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from bench.gates.breakdown import (
     CATEGORY_COLUMNS,
+    CategoryRow,
     breakdown,
     category_cells,
     category_numbers,
@@ -63,6 +65,44 @@ def test_the_category_that_is_worse_is_named_and_the_better_one_is_not() -> None
 def test_five_lost_of_five_is_not_significant_among_three_categories() -> None:
     rows = breakdown({"category": NAMES}, TRUE, TRUE | dict.fromkeys(range(5), False))
     assert rows[0].p == pytest.approx(0.0625) and not rows[0].worse
+
+
+def rows_of(*losses: int) -> list[CategoryRow]:
+    """Of categories a, b, ... of 20 questions each, those that lost so many."""
+    names = {q: "abcdefghij"[q // 20] for q in range(20 * len(losses))}
+    true = dict.fromkeys(names, True)
+    lost = [20 * place + i for place, number in enumerate(losses) for i in range(number)]
+    return breakdown({"category": names}, true, true | dict.fromkeys(lost, False))
+
+
+@pytest.mark.parametrize(
+    ("losses", "named"),
+    [
+        ((6, 0, 0), ""),  # p = 2 / 2**6 = 0.031, of three categories 0.094
+        ((6,), "a"),  # the same p among itself alone
+        ((8, 7, 6), "abc"),  # 3 * 0.008, 2 * 0.016, 0.031: Bonferroni would name a and b only
+        ((7, 7, 7), "abc"),  # equal ones share the strictest: 3 * 0.016 = 0.047
+        ((7, 7, 7, 0), ""),  # 4 * 0.016 = 0.062
+        ((6, 6, 9), "c"),  # 3 * 0.004, then 2 * 0.031 for both
+        ((0, 6, 0, 10), "d"),
+    ],
+)
+def test_worse_is_decided_by_holm_and_not_by_p(losses: tuple[int, ...], named: str) -> None:
+    rows = rows_of(*losses)
+    assert sorted(row.category for row in rows if row.worse) == [*named]
+    for row in rows:
+        assert row.worse == (f"{row.category} (Holm" in said_worse(rows))
+
+
+def test_a_category_that_p_alone_would_name_is_not_named() -> None:
+    [row] = [row for row in rows_of(6, 0, 0) if row.lost]
+    assert row.p < 0.05 <= row.holm
+    assert not row.worse and said_worse([row]) == ""
+
+
+def test_what_is_exactly_at_the_level_is_not_significant() -> None:
+    [row] = rows_of(6)
+    assert [replace(row, holm=p).worse for p in (0.04999, 0.05, 0.05001)] == [True, False, False]
 
 
 def test_levels_are_families_of_their_own_and_most_flips_come_first() -> None:

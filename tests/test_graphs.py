@@ -1,14 +1,16 @@
 """What of graph replay can be shown without a GPU: all but the capture itself, which is played."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from bench.untrained import Batch, batch_of
 from hybrid import ConfigError, HybridConfig, HybridLlava, graphs, hybridize
 from hybrid.graphs import GraphedLlava, bucket_of, left_padded
-from tests.llavas import batch, random_llava
-from tests.played_graphs import PlayedGraph, played_capture
+from tests.llavas import SHAPE, batch, random_llava
+from tests.played_graphs import PlayedGraph, played_capture, tensors
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +72,99 @@ def test_played_replay_answers_as_eager_does(
     assert len(captures) == 3  # prefill, select, decode
 
 
+# Other lengths, places of the image and padded rows; all as long, so that no row is padded by
+# the bucket alone, and one graph serves all.
+ASKED = [
+    [(3, 12), (5, 10), (13, 2)],  # no padding at all
+    [(4, 11), (2, 3), (6, 9)],
+    [(1, 1), (9, 6), (3, 12)],
+    [(12, 3), (7, 8), (2, 2)],
+]
+
+
+def asked(number: int) -> Batch:
+    """The batch of that number, with images of its own."""
+    given = batch_of(SHAPE, ASKED[number % len(ASKED)])
+    return Batch(
+        given.input_ids,
+        given.pixel_values.roll(number, 0) * (1 - 0.4 * number),
+        given.attention_mask,
+    )
+
+
+@pytest.mark.parametrize("first", [0, 2])
+@pytest.mark.parametrize("keep", ["5", "none"])
+@pytest.mark.parametrize("thresholds", [None, (0.6, 0.5, 0.4, 1.0)])
+def test_a_replay_reads_other_inputs_than_those_of_the_capture(
+    llava: Any, captures: list[PlayedGraph], keep: str, first: int, thresholds: Any
+) -> None:
+    """Step by step: everything that a state holds, not only what is chosen from it."""
+    config = HybridConfig(keep=keep, aggregation_layer=1, thresholds=thresholds)
+    graphed, eager = GraphedLlava(llava, config, buckets=(51,)), hybridize(llava, config)
+    for number in range(first, first + len(ASKED)):
+        inputs = eager.place(**vars(asked(number)))
+        ours, theirs = graphed.prefill(inputs, 4), eager.prefill(left_padded(inputs, 51), 4)
+        for _ in range(4):
+            for now, expected in zip(tensors(ours), tensors(theirs), strict=True):
+                torch.testing.assert_close(now, expected, rtol=1e-4, atol=1e-4)
+            for model, state in ((graphed, ours), (eager, theirs)):
+                model.select(state)
+                model.decode(state)
+    assert len(captures) == 3
+
+
+@pytest.mark.parametrize("name", ["input_ids", "pixel_values", "attention_mask"])
+def test_each_input_alone_reaches_a_replay(
+    llava: Any, captures: list[PlayedGraph], name: str
+) -> None:
+    """And the tensors of the call that captured are the caller's own."""
+    graphed, eager = GraphedLlava(llava, CONFIG, buckets=(51,)), hybridize(llava, CONFIG)
+    first = eager.place(**vars(batch_of(SHAPE, [(5, 10), (7, 8)])))
+    before = {key: getattr(first, key).clone() for key in vars(batch(1))}
+    graphed.prefill(first, 2)
+    changed = {
+        "input_ids": first.input_ids.where(first.input_ids == SHAPE.image_token, 7),
+        "pixel_values": -first.pixel_values,
+        "attention_mask": torch.cat([torch.zeros(2, 3).long(), first.attention_mask[:, 3:]], dim=1),
+    }
+    other = replace(first, **{name: changed[name]}, padded=True)
+    expected = eager.prefill(other, 2).logits
+    torch.testing.assert_close(graphed.prefill(other, 2).logits, expected, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(expected, eager.prefill(first, 2).logits, rtol=1e-3, atol=1e-3)
+    assert all(torch.equal(getattr(first, key), value) for key, value in before.items())
+
+
+def test_an_answer_that_ended_leaves_nothing_to_the_next_one(
+    llava: Any, captures: list[PlayedGraph]
+) -> None:
+    graphed, eager = GraphedLlava(llava, CONFIG, buckets=(51,)), hybridize(llava, CONFIG)
+    first = vars(asked(1))
+    ends = eager.generate(**first, max_new_tokens=2)[:, -2].tolist()
+    graphed.end_ids = eager.end_ids = ends  # all of the first batch end at once
+    for number in (1, 2, 3, 1, 0):
+        given = vars(asked(number))
+        answer = graphed.generate(**given, max_new_tokens=6)
+        assert answer.tolist() == eager.generate(**given, max_new_tokens=6).tolist()
+
+
+def test_states_of_two_graphs_are_decoded_in_turn(llava: Any, captures: list[PlayedGraph]) -> None:
+    graphed, eager = GraphedLlava(llava, CONFIG, buckets=(51,)), hybridize(llava, CONFIG)
+    inputs = [eager.place(**vars(batch_of(SHAPE, ASKED[2][:size]))) for size in (1, 2, 3)]
+    inputs = [left_padded(one, 51) for one in inputs]
+    ours = [graphed.prefill(one, 3) for one in inputs]
+    theirs = [eager.prefill(one, 3) for one in inputs]
+    for _ in range(3):
+        for mine, expected in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine.logits, expected.logits, rtol=1e-4, atol=1e-4)
+            graphed.select(mine), eager.select(expected)
+            graphed.decode(mine), eager.decode(expected)
+
+
 def test_graphs_are_captured_once_for_each_batch_bucket_and_number_of_tokens(
     llava: Any, captures: list[PlayedGraph]
 ) -> None:
     graphed = GraphedLlava(llava, CONFIG, buckets=(48, 64))
-    short, long = vars(batch(1)), vars(batch(2))  # 46 and 51 tokens
+    short, long = vars(batch_of(SHAPE, [(4, 6)])), vars(batch(2))
     assert [short["input_ids"].shape[1], long["input_ids"].shape[1]] == [46, 51]
     for given, tokens in ((short, 3), (short, 3), (long, 3), (short, 4), (long, 3)):
         graphed.generate(**given, max_new_tokens=tokens)

@@ -119,6 +119,7 @@ def dense_arm(llava: Any, batch: Mapping[str, Tensor], new_tokens: int, **option
                 **options,
                 stopping_criteria=[_FirstToken(stages, watch, new_tokens)],
             )
+            stages.close()  # the read-back is the answer's alone, as in `hybrid_arm`
             ids.to("cpu")
 
     return arm

@@ -1,0 +1,11 @@
+"""The hybrid's floor counts a long layer less than it runs."""
+
+from bench.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="bench.timing.arms:floors_of",
+    old="hybrid.config.aggregation_layer + 1",
+    new="hybrid.config.aggregation_layer",
+    source=MADE,
+    expected=("harness",),
+)
