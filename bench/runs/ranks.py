@@ -13,6 +13,8 @@ from bench.errors import UserError
 
 PATIENCE = timedelta(days=7)  # torchrun ends the others when one dies; nothing else is in a hurry
 
+MEND = "start it with torchrun, or unset RANK, WORLD_SIZE and LOCAL_RANK"
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -76,5 +78,31 @@ def joined() -> Iterator[Ranks]:
 
 
 def world_size() -> int:
-    """How many processes torchrun started; 1 without it."""
-    return int(os.environ["WORLD_SIZE"]) if "RANK" in os.environ else 1
+    """How many processes torchrun started; 1 without it.
+
+    Raises:
+        UserError: RANK and WORLD_SIZE are set in part, or are no rank of so many processes.
+    """
+    if "RANK" not in os.environ and "WORLD_SIZE" not in os.environ:
+        return 1
+    rank, size = _number("RANK", 0), _number("WORLD_SIZE", 1)
+    if rank >= size:
+        raise UserError(f"RANK={rank} is no rank of WORLD_SIZE={size}: {MEND}")
+    if size > 1:
+        _number("MASTER_PORT", 1)
+        if not os.environ.get("MASTER_ADDR"):
+            raise UserError(f"WORLD_SIZE={size} is set and MASTER_ADDR is not: {MEND}")
+    for name in ("LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT"):
+        if name in os.environ:
+            _number(name, 0)
+    return size
+
+
+def _number(name: str, least: int) -> int:
+    """Of an environment variable that torchrun sets."""
+    value = os.environ.get(name)
+    if value is None:
+        raise UserError(f"{name} is not set, and other variables of torchrun are: {MEND}")
+    if not (value.isascii() and value.isdigit() and int(value) >= least):
+        raise UserError(f"{name}={value!r} is no number from {least} on: {MEND}")
+    return int(value)
