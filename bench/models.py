@@ -12,10 +12,14 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from PIL import Image
 from torch import Tensor
-from transformers import AutoConfig, LlavaForConditionalGeneration, LlavaProcessor
+from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from transformers.utils import logging as transformers_logging
 
+from bench.checkpoint_config import checked_config
+from bench.checkpoint_files import demand_safetensors, some_of
 from bench.errors import UserError
+from bench.greedy import answer_greedily, stored_settings
+from bench.processor import fit_processor
 from bench.profiles import DTYPES as DTYPE_NAMES
 from bench.profiles import Profile
 from bench.profiles.settings import ARMS
@@ -33,6 +37,7 @@ PROCESSOR_FILES = (
     "tokenizer.model",
     "tokenizer_config.json",
 )
+REASON = 300  # characters of a library's reason that are said
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
 
@@ -111,35 +116,43 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
 
     Raises:
         UserError: if there is no such checkpoint here, it is not a LLaVA, damaged or lacks a
-            weight, or the device is missing.
+            weight or holds one too many, or the device is missing.
     """
     model = profile.model
     demand_device(profile)
     path = model.path
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        kind = AutoConfig.from_pretrained(path, local_files_only=True).model_type
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot load the checkpoint {path}: {reason}") from error
-    if kind != "llava":
-        raise UserError(
-            f"{path} is a {kind} checkpoint; a LLaVA-1.5 one (model_type llava) is needed"
-        )
+    config = checked_config(path)
+    stored_settings(path, config.text_config.vocab_size)  # a damaged file is overlooked later
+    demand_safetensors(path)
     torch.set_num_threads(model.threads)
     with _named_if_damaged(f"the checkpoint {path}"):
         # Not by `hybrid`'s own loader: a revision that is compared with may not have it.
         loaded: Any = LlavaForConditionalGeneration.from_pretrained(
-            path, dtype=DTYPES[model.dtype], output_loading_info=True, local_files_only=True
+            path,
+            config=config,
+            dtype=DTYPES[model.dtype],
+            attn_implementation="sdpa",  # transformers' own choice, unless a file asks for another
+            output_loading_info=True,
+            local_files_only=True,
+            use_safetensors=True,
         )
     llava, report = loaded
     if report["missing_keys"]:  # which transformers has drawn at random
         raise UserError(f"the checkpoint {path} lacks the weight {min(report['missing_keys'])}")
+    if report["unexpected_keys"]:  # of layers that its config.json leaves out, for example
+        raise UserError(
+            f"the checkpoint {path} holds weights that its config.json has no place for"
+            f" ({some_of(report['unexpected_keys'])}): correct its config.json, or take the file"
+            " that belongs to these weights"
+        )
+    answer_greedily(llava, path)
     with _named_if_damaged(f"the processor of {path}"):
         # Where torchvision is installed, the default is its resizing, which is not Pillow's.
         processor = LlavaProcessor.from_pretrained(path, local_files_only=True, backend="pil")
     processor.tokenizer.padding_side = "left"
+    fit_processor(processor, config, path)
     return Checkpoint(
         llava=llava.to(model.device),
         processor=processor,
@@ -154,7 +167,7 @@ def _named_if_damaged(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # each library has its own, for what is damaged or not there
-        reason = str(error).strip().partition("\n")[0]
+        reason = " ".join(str(error).split())[:REASON]
         raise UserError(f"cannot load {what}: {reason}") from error
 
 

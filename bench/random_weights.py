@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, LlavaConfig
 
+from bench.checkpoint_config import checked_config
 from bench.cost.stages import config_7b
 from bench.errors import UserError
+from bench.greedy import answer_greedily
 from bench.models import DTYPES, demand_device
 from bench.profiles import Profile
 
@@ -32,7 +34,7 @@ def true_config(profile: Profile) -> LlavaConfig:
     """
     path = Path(profile.model.path)
     if path.is_dir():
-        return LlavaConfig.from_pretrained(path)
+        return checked_config(str(path))
     if profile.model.checkpoint == CHECKPOINT_7B:
         return config_7b()
     raise UserError(
@@ -67,7 +69,10 @@ def random_model(profile: Profile) -> Any:
     device = torch.device(profile.model.device)
     check_room(config, dtype=dtype, device=device)
     torch.set_num_threads(profile.model.threads)
-    return random_llava(config, dtype=dtype, device=device)
+    llava = random_llava(config, dtype=dtype, device=device)
+    answer_greedily(llava, profile.model.path)
+    llava.generation_config.eos_token_id = None
+    return llava
 
 
 def random_prompts(config: Any, batch: int) -> dict[str, Tensor]:

@@ -68,6 +68,7 @@ HARNESS = (
     Selection("test_progress.py"),
     Selection("test_needs.py"),
     Selection("test_checkpoint.py"),
+    Selection("test_greedy.py"),
     Selection("test_syncs_gpu_gate.py"),
     Selection("test_syncs_proof.py"),
     Selection("test_tasks_mmbench.py"),

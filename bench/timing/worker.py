@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench.errors import UserError
+from bench.remark import silence_remarks
 from bench.timing.allocator import hold_memory
 
 _WARM_UP = 2  # calls at each batch size
@@ -29,6 +30,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     hold_memory()
+    silence_remarks()  # the parent loads the same checkpoint
     worker: _Worker | None = None
     for line in sys.stdin:
         request = json.loads(line)
