@@ -24,12 +24,13 @@ def load_llava(
         config: in place of the checkpoint's own.
 
     Raises:
-        ConfigError: in one line, for what is not there, damaged, or lacks a weight.
+        ConfigError: in one line, for what is not there, damaged or pickled, lacks a weight, or
+            holds one that its configuration has no place for.
     """
     own: dict[str, Any] = {} if config is None else {"config": config}
     try:
         loaded: Any = LlavaForConditionalGeneration.from_pretrained(
-            path, dtype=dtype, output_loading_info=True, **own
+            path, dtype=dtype, output_loading_info=True, use_safetensors=True, **own
         )
     except Exception as error:  # each library has its own, for what is damaged or not there
         reason = str(error).strip().partition("\n")[0]
@@ -40,6 +41,14 @@ def load_llava(
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise ConfigError(
             f"cannot load the checkpoint {path}: it lacks the weight {lacking[0]}{more}"
+        )
+    # With a `config` of the caller's, what it leaves out of the checkpoint is meant.
+    surplus = sorted(report["unexpected_keys"]) if config is None else []
+    if surplus:
+        more = f" and {len(surplus) - 1} more" if len(surplus) > 1 else ""
+        raise ConfigError(
+            f"cannot load the checkpoint {path}: its config.json has no place for the weight"
+            f" {surplus[0]}{more}"
         )
     evaluated: LlavaForConditionalGeneration = llava.eval()
     return evaluated

@@ -37,6 +37,7 @@ def place(
     *,
     image_token_id: int,
     patches: int,
+    side: int,
     device: torch.device,
 ) -> Inputs:
     """Check a batch on the host and copy it to `device` without waiting.
@@ -45,9 +46,15 @@ def place(
     its values would make the host wait.
 
     Raises:
-        ConfigError: naming the row that does not hold exactly one image with text behind it, or
-            is padded on the right.
+        ConfigError: naming the size of pixels that is not `side`, or the row that does not hold
+            exactly one image with text behind it, or is padded on the right.
     """
+    shape = tuple(pixel_values.shape)
+    if len(shape) != 4 or shape[1:] != (3, side, side):
+        raise ConfigError(
+            f"pixel_values of shape {shape}, and this model takes [B, 3, {side}, {side}]: resize"
+            f" the images to {side} x {side}, as a processor with do_resize and do_center_crop does"
+        )
     if pixel_values.shape[0] != input_ids.shape[0]:
         raise ConfigError(
             f"{input_ids.shape[0]} prompts but {pixel_values.shape[0]} images: "

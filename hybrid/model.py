@@ -133,7 +133,8 @@ class HybridLlava:
             behind each sample's end; with `trace` also a `Trace` of device tensors.
 
         Raises:
-            ConfigError: for a prompt without an image, with two, or padded on the right.
+            ConfigError: for images of another size than the model's, and a prompt without an image,
+                with two, or padded on the right.
         """
         inputs = self.place(input_ids, pixel_values, attention_mask)
         answer = self.generate_no_sync(inputs, max_new_tokens)
@@ -156,6 +157,7 @@ class HybridLlava:
             attention_mask,
             image_token_id=self.image_token_id,
             patches=self.vision.patches,
+            side=self.vision.side,
             device=self.device,
         )
 

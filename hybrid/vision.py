@@ -32,6 +32,7 @@ class VisionTower:
         blocks = model.encoder.layers
         self.model = model
         self.patches: int = model.embeddings.num_patches
+        self.side: int = model.config.image_size  # of the pixels, height and width
         # Feature layer -1 is the output of the last block, 0 is the input of the first.
         used = feature_layer if feature_layer >= 0 else len(blocks) + 1 + feature_layer
         self.blocks = blocks[:used]

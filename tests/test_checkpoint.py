@@ -184,3 +184,26 @@ def test_pixels_are_pillows_with_and_without_torchvision(monkeypatch: pytest.Mon
     assert asked == ["pil", "pil"]
     for images in (processor.image_processor, source.processor):
         assert type(images).__name__ == "CLIPImageProcessorPil"
+
+
+def test_a_weight_without_a_place_is_an_error_in_python_too(tmp_path: Path) -> None:
+    def more(weights: Weights) -> Weights:
+        return {
+            **weights,
+            "language_model.model.layers.5.mlp.up_proj.weight": torch.zeros(384, 128),
+        }
+
+    folder = copy_of_fixture(tmp_path / "model", more)
+    with pytest.raises(ConfigError, match=r"no place for the weight .*layers\.5\.mlp\.up_proj"):
+        HybridLlava.from_pretrained(folder, HybridConfig())
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 336, 336), (1, 3, 168, 84), (1, 1, 168, 168), (3, 168, 168)]
+)
+def test_pixels_of_another_size_are_named_by_it(shape: tuple[int, ...]) -> None:
+    model = HybridLlava.from_pretrained(FIXTURE / "model", HybridConfig())
+    ids = torch.tensor([[1] + [4] * 144 + [5]])
+    with pytest.raises(ConfigError, match=r"takes \[B, 3, 168, 168\]") as raised:
+        model.generate(ids, torch.zeros(shape))
+    assert str(shape) in str(raised.value)
