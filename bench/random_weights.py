@@ -34,7 +34,8 @@ def true_config(profile: Profile) -> LlavaConfig:
     """
     path = Path(profile.model.path)
     if path.is_dir():
-        return checked_config(str(path))
+        config: LlavaConfig = checked_config(str(path))
+        return config
     if profile.model.checkpoint == CHECKPOINT_7B:
         return config_7b()
     raise UserError(
