@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -158,3 +159,11 @@ def test_java_writes_numbers_with_a_point_whatever_the_locale(
     said = {line.strip() for line in done.stderr.splitlines()}
     assert {"user.language = en", "user.language.format = en"} <= said
     assert complaint(b"Picked up JAVA_TOOL_OPTIONS: -Derror=Error\nno room") == "no room"
+
+
+def test_an_error_is_one_line_whatever_stands_in_it() -> None:
+    name = "a\x1b[2Jb\nerror: c.tsv"
+    asked = [sys.executable, "-m", "bench", "score", "p.jsonl", "--data", name]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert r"a\x1b[2Jb\nerror: c.tsv" in done.stderr and "\x1b" not in done.stderr

@@ -31,6 +31,7 @@ from bench.cli.streams import chain, discard_output, lenient_streams
 from bench.cli.usage import PROGRAM, OneLineUsage, is_program
 from bench.errors import UserError
 from bench.installation import how_to_install
+from bench.printable import printable
 
 INTERRUPTED = 130
 
@@ -119,6 +120,6 @@ def _how_to_go_on(ended: SystemExit) -> str:
 
 def _fail(line: str) -> NoReturn:
     with suppress(OSError):  # stderr may be full, too: then the exit code is all that is left
-        print(line.rstrip("\n"), file=sys.stderr, flush=True)
+        print(printable(line.rstrip("\n")), file=sys.stderr, flush=True)
     discard_output()
     raise SystemExit(2) from None
