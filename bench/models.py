@@ -111,12 +111,31 @@ def demand_device(profile: Profile) -> None:
         )
 
 
+def demand_aggregation_layer(profile: Profile, layers: int) -> None:
+    """Raises UserError if a language model of so many layers has nothing behind that layer.
+
+    Of a single layer nothing can be pruned, so there 0 stands for any.
+    """
+    layer, last = profile.reduction.aggregation_layer, max(layers - 2, 0)
+    if layer > last:
+        raise UserError(
+            f"profile {profile.name}: reduction.aggregation_layer is {layer}, and pruning behind it"
+            f" needs a layer more than that: this language model of {layers} allows 0 to {last}"
+        )
+    if layers == 1 and Keep.parse(profile.reduction.keep).prunes:
+        raise UserError(
+            f"profile {profile.name}: reduction.keep is {profile.reduction.keep}, and a language"
+            ' model of one layer has none to prune: set keep = "none"'
+        )
+
+
 def load_checkpoint(profile: Profile) -> Checkpoint:
     """Load the profile's model, from a folder or the Hugging Face cache; never from the network.
 
     Raises:
         UserError: if there is no such checkpoint here, it is not a LLaVA, damaged or lacks a
-            weight or holds one too many, or the device is missing.
+            weight or holds one too many, the profile's reduction does not fit it, or the device
+            is missing.
     """
     model = profile.model
     demand_device(profile)
@@ -124,6 +143,7 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     config = checked_config(path)
+    demand_aggregation_layer(profile, config.text_config.num_hidden_layers)
     stored_settings(path, config.text_config.vocab_size)  # a damaged file is overlooked later
     demand_safetensors(path)
     torch.set_num_threads(model.threads)

@@ -15,7 +15,7 @@ from bench.checkpoint_config import checked_config
 from bench.cost.stages import config_7b
 from bench.errors import UserError
 from bench.greedy import answer_greedily
-from bench.models import DTYPES, demand_device
+from bench.models import DTYPES, demand_aggregation_layer, demand_device
 from bench.profiles import Profile
 
 GIB = 1 << 30
@@ -63,10 +63,13 @@ def random_model(profile: Profile) -> Any:
     """The profile's model with random weights, on its device and in its type.
 
     Raises:
-        UserError: the device is missing, or its memory does not suffice.
+        UserError: the device is missing, its memory does not suffice, or the profile's reduction
+            does not fit the model.
     """
     demand_device(profile)
-    config, dtype = true_config(profile), DTYPES[profile.model.dtype]
+    config: Any = true_config(profile)
+    dtype = DTYPES[profile.model.dtype]
+    demand_aggregation_layer(profile, config.text_config.num_hidden_layers)
     device = torch.device(profile.model.device)
     check_room(config, dtype=dtype, device=device)
     torch.set_num_threads(profile.model.threads)

@@ -30,6 +30,11 @@ def check_architecture(llava: Any, config: HybridConfig) -> None:
             "LLaVA-1.5's: 'default', which drops CLS, with a single layer"
         )
     last = llava.text_config.num_hidden_layers - 2
+    if config.budget.prunes and last < 0:
+        raise ConfigError(
+            f"keep={config.budget} prunes behind a layer, and this language model has only one: "
+            "keep must be none"
+        )
     if config.budget.prunes and config.aggregation_layer > last:
         raise ConfigError(
             f"aggregation_layer={config.aggregation_layer} leaves no layer to prune: "

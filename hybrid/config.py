@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from numbers import Integral
 from typing import Literal, Self
 
 RopeMode = Literal["logical", "compact", "virtual"]
@@ -111,9 +112,9 @@ class HybridConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", Keep.parse(self.keep))
-        if self.aggregation_layer < 0:
+        if not isinstance(self.aggregation_layer, Integral) or self.aggregation_layer < 0:
             raise ConfigError(
-                f"aggregation_layer={self.aggregation_layer} must be 0 or more: "
+                f"aggregation_layer={self.aggregation_layer!r} must be a whole number from 0: "
                 "ranking needs a layer's attention before it can prune"
             )
         if self.capacity is not None and self.capacity < 1:

@@ -47,8 +47,8 @@ class GraphedLlava(HybridLlava):
         buckets: prompt lengths S to capture for.
 
     Raises:
-        ConfigError: if the model is not on a CUDA device; later, for a prompt longer than every
-            bucket.
+        ConfigError: for no bucket, and if the model is not on a CUDA device; later, for a prompt
+            longer than every bucket.
     """
 
     def __init__(
@@ -58,6 +58,10 @@ class GraphedLlava(HybridLlava):
         buckets: tuple[int, ...] = BUCKETS,
     ) -> None:
         super().__init__(llava, config)
+        if not buckets or min(buckets) < 1:
+            raise ConfigError(
+                f"buckets={buckets} must be prompt lengths to capture for, such as {BUCKETS}"
+            )
         _demand_cuda(self.device)
         self.buckets = buckets
         self._captured: dict[tuple[int, int, int], _Captured] = {}

@@ -19,6 +19,9 @@ class VisionTower:
         feature_layer: LLaVA's `vision_feature_layer`; -2 leaves the last block out.
         thresholds: one per block of the tower, or None for no merging.
         capacity: visual slots that are handed on.
+
+    Raises:
+        ConfigError: a feature layer that the tower does not have, or thresholds of another tower.
     """
 
     def __init__(
@@ -35,6 +38,11 @@ class VisionTower:
         self.side: int = model.config.image_size  # of the pixels, height and width
         # Feature layer -1 is the output of the last block, 0 is the input of the first.
         used = feature_layer if feature_layer >= 0 else len(blocks) + 1 + feature_layer
+        if not 0 <= used <= len(blocks):
+            raise ConfigError(
+                f"vision_feature_layer={feature_layer} is not one of a tower of {len(blocks)} "
+                f"blocks: {-len(blocks) - 1} to {len(blocks)}"
+            )
         self.blocks = blocks[:used]
         if thresholds is not None and len(thresholds) != len(blocks):
             raise ConfigError(

@@ -1,5 +1,6 @@
 """What a checkpoint's files may not say: one line that names file and setting."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from bench.errors import UserError
-from tests.checkpoints import FIXTURE, Weights, copy_of_fixture, loaded, set_in
+from bench.models import demand_aggregation_layer, load_checkpoint
+from bench.profiles import load_profile
+from bench.random_weights import random_model
+from hybrid import ConfigError, HybridConfig, hybridize
+from tests.checkpoints import FIXTURE, Weights, copy_of_fixture, loaded, profile_on, set_in
+from tests.llavas import random_llava
 
 
 @pytest.mark.parametrize(
@@ -112,3 +118,37 @@ def test_a_processor_that_contradicts_the_model_is_refused(
     set_in(folder / "processor_config.json", **{name: value})
     with pytest.raises(UserError, match=rf"processor_config\.json: {name} is {value!r}"):
         loaded(folder)
+
+
+@pytest.mark.parametrize("layer", [4, 5, 99])
+def test_an_aggregation_layer_with_none_behind_it_is_found_before_weights(layer: int) -> None:
+    """Before dense has answered everything, too."""
+    profile = profile_on(FIXTURE / "model", threads=1)
+    wrong = replace(profile, reduction=replace(profile.reduction, aggregation_layer=layer))
+    with pytest.raises(UserError, match=rf"aggregation_layer is {layer}, .* 5 allows 0 to 3$"):
+        load_checkpoint(wrong)
+    with pytest.raises(UserError, match="allows 0 to 3"):
+        random_model(wrong)
+
+
+def test_of_a_single_layer_nothing_is_pruned() -> None:
+    profile = load_profile("tiny")
+
+    def of_one(keep: str, layer: int) -> None:
+        reduction = replace(profile.reduction, keep=keep, aggregation_layer=layer)
+        demand_aggregation_layer(replace(profile, reduction=reduction), 1)
+
+    of_one("none", 0)
+    with pytest.raises(UserError, match=r'one layer has none to prune: set keep = "none"'):
+        of_one("18", 0)
+    with pytest.raises(UserError, match="this language model of 1 allows 0 to 0"):
+        of_one("none", 1)
+    hybridize(random_llava(layers=1), HybridConfig())
+    with pytest.raises(ConfigError, match=r"keep=5 .* has only one: keep must be none"):
+        hybridize(random_llava(layers=1), HybridConfig(keep=5, aggregation_layer=0))
+
+
+@pytest.mark.parametrize("layer", ["1", 1.5, None])
+def test_an_aggregation_layer_is_a_whole_number(layer: Any) -> None:
+    with pytest.raises(ConfigError, match="must be a whole number from 0"):
+        HybridConfig(keep=5, aggregation_layer=layer)

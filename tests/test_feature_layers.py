@@ -61,3 +61,10 @@ def test_what_transformers_would_read_otherwise_is_refused(setting: str, value: 
     setattr(llava.config, setting, value)
     with pytest.raises(ConfigError, match=setting):
         hybridize(llava, HybridConfig())
+
+
+@pytest.mark.parametrize("layer", [VISION_BLOCKS + 1, 99, -VISION_BLOCKS - 2, -99])
+def test_a_layer_that_the_tower_does_not_have_is_refused(layer: int) -> None:
+    llava = llava_that_reads(layer)
+    with pytest.raises(ConfigError, match=rf"vision_feature_layer={layer} .*: -5 to 4$"):
+        hybridize(llava, HybridConfig())

@@ -213,3 +213,9 @@ def test_replay_equals_eager(size: int) -> None:
     graphed = GraphedLlava(llava, config, buckets=(64,))
     for _ in range(2):  # the first call captures, the second only replays
         assert graphed.generate(**given, max_new_tokens=12).tolist() == eager.tolist()
+
+
+@pytest.mark.parametrize("buckets", [(), (0,), (64, -1)])
+def test_no_bucket_is_refused_when_the_model_is_made(llava: Any, buckets: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"buckets=\(.*must be prompt lengths"):
+        GraphedLlava(llava, HybridConfig(), buckets=buckets)

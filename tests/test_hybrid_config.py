@@ -78,7 +78,7 @@ THRESHOLDS = (0.9, 0.8)
         ({"keep": "abc"}, f"keep='abc' is not {ALLOWED}"),
         (
             {"aggregation_layer": -1},
-            "aggregation_layer=-1 must be 0 or more: "
+            "aggregation_layer=-1 must be a whole number from 0: "
             "ranking needs a layer's attention before it can prune",
         ),
         (

@@ -1,7 +1,10 @@
 """Variables of torchrun that are set in part, or to nonsense: one line, nothing is loaded."""
 
+from typing import NoReturn
+
 import pytest
 
+from bench.cli import main
 from bench.errors import UserError
 from bench.runs.ranks import joined, world_size
 
@@ -48,3 +51,26 @@ def test_what_torchrun_sets_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in WHOLE.items():
         monkeypatch.setenv(name, value)
     assert world_size() == 4
+
+
+@pytest.mark.parametrize("command", ["gate", "accuracy", "latency", "sweep", "demo"])
+@pytest.mark.parametrize("given", [{"RANK": "0"}, WHOLE], ids=["in part", "all"])
+def test_what_runs_alone_looks_at_them_before_it_loads(
+    command: str,
+    given: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def never(*args: object, **options: object) -> NoReturn:
+        raise AssertionError("a profile was loaded")
+
+    monkeypatch.setattr("bench.profiles.load_profile", never)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.argv", ["bench", command])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert "torchrun" in error
+    assert error.count("\n") == 1

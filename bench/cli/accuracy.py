@@ -87,8 +87,10 @@ def accuracy(
     from bench.report import print_table, print_verdicts, write_report
     from bench.report.kept import kept_pictures
     from bench.runs.evaluate import Options, model_name, open_task
+    from bench.runs.ranks import demand_alone
     from bench.sweep.result import saved_sweep
 
+    demand_alone()
     chosen = load_profile(profile, thresholds).in_dtype(dtype)
     if full:
         chosen = chosen.on_all_data()

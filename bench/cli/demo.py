@@ -49,7 +49,9 @@ def demo(
     from bench.profiles import hybrid_of, load_profile, profile_of_model
     from bench.report import print_line, print_table
     from bench.report.cells import in_time
+    from bench.runs.ranks import demand_alone
 
+    demand_alone()
     image, question = _image_and_question(words or [])
     name, arm = profile_of_model(model or hybrid_of(profile_file), profile_file)
     profile = load_profile(name, thresholds)

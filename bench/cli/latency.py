@@ -108,9 +108,11 @@ def latency(
     from bench.report import print_timings, print_verdicts, write_report
     from bench.report.benchmarks import benchmark_json
     from bench.report.origin import origin_here
+    from bench.runs.ranks import demand_alone
     from bench.sweep.result import saved_sweep
     from bench.tasks.atomic import write_atomically
 
+    demand_alone()
     if aa and against is not None:
         raise UserError("--aa times this checkout against itself: leave out --against")
     if smallest_effect is not None and not 0 < smallest_effect < 1:

@@ -48,11 +48,13 @@ def sweep(
     from bench.profiles import load_profile
     from bench.report import print_line, print_table
     from bench.runs.evaluate import Options
+    from bench.runs.ranks import demand_alone
     from bench.sweep.grid import parse_grid
     from bench.sweep.page import write_sweep
     from bench.sweep.result import COLUMNS, pareto_front, point_cells
     from bench.sweep.run import Timed, run_sweep
 
+    demand_alone()
     cells = parse_grid(keep, merge)
     chosen = load_profile(profile, thresholds)
     folder = work_dir / "sweep"

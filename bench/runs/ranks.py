@@ -98,6 +98,12 @@ def world_size() -> int:
     return size
 
 
+def demand_alone() -> None:
+    """Raises UserError under torchrun, and for variables of it that make no sense."""
+    if world_size() > 1:
+        raise UserError("under torchrun only `python -m bench run` works; start this one without")
+
+
 def _number(name: str, least: int) -> int:
     """Of an environment variable that torchrun sets."""
     value = os.environ.get(name)
