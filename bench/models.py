@@ -1,15 +1,12 @@
 """Model names -> something that answers: transformers' dense LLaVA, or a `HybridLlava`."""
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
 from PIL import Image
 from torch import Tensor
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
@@ -17,6 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from bench.checkpoint_config import checked_config
 from bench.checkpoint_files import demand_safetensors, some_of
+from bench.checkpoint_identity import checkpoint_files, processor_hash, weights_hash
 from bench.errors import UserError
 from bench.greedy import answer_greedily, stored_settings
 from bench.processor import fit_processor
@@ -25,18 +23,6 @@ from bench.profiles import Profile
 from bench.profiles.settings import ARMS
 from hybrid import HybridConfig, HybridLlava, Keep
 
-# What `LlavaProcessor.from_pretrained` may read.
-PROCESSOR_FILES = (
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-)
 REASON = 300  # characters of a library's reason that are said
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
@@ -86,13 +72,17 @@ def demand_heeded(profile: Profile, arm: str, *, keep: str | None, thresholds: s
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded LLaVA and its processor; arms share its weights."""
+    """A loaded LLaVA and its processor; arms share its weights.
+
+    files: each of its files by name, and its digest; see `bench.checkpoint_identity`.
+    """
 
     llava: LlavaForConditionalGeneration
     processor: LlavaProcessor
     weights_hash: str
     processor_hash: str
     pad_to_square: bool
+    files: Mapping[str, str]
 
 
 def demand_device(profile: Profile) -> None:
@@ -173,11 +163,13 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
         processor = LlavaProcessor.from_pretrained(path, local_files_only=True, backend="pil")
     processor.tokenizer.padding_side = "left"
     fit_processor(processor, config, path)
+    files = checkpoint_files(path)
     return Checkpoint(
         llava=llava.to(model.device),
         processor=processor,
-        weights_hash=_weights_hash(path),
-        processor_hash=_processor_hash(path),
+        weights_hash=weights_hash(path, files),
+        processor_hash=processor_hash(files),
+        files=files,
         pad_to_square=profile.data.pad_to_square,
     )
 
@@ -264,36 +256,6 @@ def padded_to_square(image: Image.Image, mean: Sequence[float]) -> Image.Image:
     square = Image.new("RGB", (side, side), (red, green, blue))
     square.paste(image, ((side - width) // 2, (side - height) // 2))
     return square
-
-
-def _weights_hash(path: str) -> str:
-    """sha256 of the weight files of a local folder; the hub's commit for a cached model."""
-    if not Path(path).is_dir():
-        cached = try_to_load_from_cache(path, "config.json")
-        if not isinstance(cached, str):
-            raise UserError(f"the revision of {path} is unknown: hf download {path}")
-        return f"hub:{Path(cached).parent.name}"  # the cache has a folder for each commit
-    digest = hashlib.sha256()
-    for file in sorted(Path(path).glob("*.safetensors")):
-        digest.update(file.read_bytes())
-    return f"sha256:{digest.hexdigest()}"
-
-
-def _processor_hash(path: str) -> str:
-    """sha256 of the files that say how texts and images become inputs, by name.
-
-    Raises:
-        UserError: none of them is where the processor was loaded from.
-    """
-    digest, seen = hashlib.sha256(), 0
-    for name in PROCESSOR_FILES:
-        found = Path(path) / name if Path(path).is_dir() else try_to_load_from_cache(path, name)
-        if isinstance(found, str | Path) and Path(found).is_file():
-            digest.update(name.encode() + b"\0" + Path(found).read_bytes())
-            seen += 1
-    if not seen:
-        raise UserError(f"the processor's files of {path} are unknown: hf download {path}")
-    return f"sha256:{digest.hexdigest()}"
 
 
 def resolve_keep(argument: str | None, profile: Profile) -> Keep:

@@ -109,6 +109,7 @@ def test_real_flips_are_called_real_and_categories_are_kept_as_numbers(
 def test_flips_within_rounding_are_called_near_ties(gate: Gate, work_dir: Path) -> None:
     """The same answers, with margins as a half-broken tie would have left them."""
     for path in work_dir.glob(f"*/tiny-mmbench/{MARGINS}"):
+        path.with_name(SEAL).unlink()
         rows = [json.loads(text) for text in path.read_text().splitlines()]
         for row in rows:
             row["logits"] = [[top, top - 1e-6] for top, _ in row["logits"]]
@@ -122,6 +123,7 @@ def test_flips_within_rounding_are_called_near_ties(gate: Gate, work_dir: Path) 
 
 def test_runs_without_margins_are_judged_and_the_gate_says_so(gate: Gate, work_dir: Path) -> None:
     (work_dir / "tiny" / "tiny-mmbench" / MARGINS).unlink()
+    (work_dir / "tiny" / "tiny-mmbench" / SEAL).unlink()
     code, out, _ = gate(*COMMAND, "--work-dir", str(work_dir), "--reuse")
     assert code == 1 and "(margins not recorded)" in out
 

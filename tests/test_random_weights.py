@@ -1,6 +1,5 @@
 """Models with random weights: of true shape, made in place, not downloaded, only to be timed."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -306,22 +305,3 @@ def test_rough_minutes_follow_from_rows_and_budget() -> None:
     assert everything is not None and subsets is not None and some is not None
     assert 1 < some < 5 < subsets < everything / 4 < 30
     assert quality_minutes(TINY, limit=None, batch_size=None) is None
-
-
-def test_the_checkpoint_s_and_the_processor_s_hash_change_with_their_files(tmp_path: Path) -> None:
-    from bench.models import _processor_hash
-
-    (tmp_path / "tokenizer.json").write_text("{}")
-    (tmp_path / "processor_config.json").write_text(json.dumps({"size": 336}))
-    before = _processor_hash(str(tmp_path))
-    (tmp_path / "config.json").write_text("{}")  # not the processor's
-    assert _processor_hash(str(tmp_path)) == before
-    (tmp_path / "processor_config.json").write_text(json.dumps({"size": 224}))
-    assert _processor_hash(str(tmp_path)) != before
-
-
-def test_a_processor_without_files_is_an_error(tmp_path: Path) -> None:
-    from bench.models import _processor_hash
-
-    with pytest.raises(UserError, match=r"processor's files of .* are unknown"):
-        _processor_hash(str(tmp_path))

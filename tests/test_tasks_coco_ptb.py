@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -262,7 +263,9 @@ def test_the_accuracy_gate_refuses_arms_of_different_recipes(
     options = Options(tmp_path, reuse=False, verbose=False, limit=3)
     profile = load_profile("tiny")
     with pytest.raises(UserError, match="does not compare with tiny-mmbench"):
-        quality.quality_gate(profile, "hybrid", Keep.parse("18"), options, reproduce="-")
+        quality.quality_gate(
+            profile, "hybrid", Keep.parse("18"), options, reproduce="-", held=ExitStack()
+        )
 
 
 @needs_java

@@ -1,5 +1,6 @@
 """`accuracy`, also `gate`: the accuracy gate."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -108,6 +109,7 @@ def accuracy(
         arm,
         kept,
         options,
+        held=context.with_resource(ExitStack()),  # until the report is written
         reproduce=command_line(),
         caption_prompt=caption_prompt or chosen.data.coco_prompt,
         against=against,

@@ -55,7 +55,12 @@ WeightsOption = Annotated[
 ]
 WorkDirOption = Annotated[Path, typer.Option(help="Where runs and reports are written.")]
 ReuseOption = Annotated[
-    bool, typer.Option("--reuse", help="Continue the runs in --work-dir instead of starting anew.")
+    bool,
+    typer.Option(
+        "--reuse",
+        help="Continue the runs in --work-dir instead of starting anew, which keeps earlier ones "
+        "as .previous, .previous-2 and so on until you remove them.",
+    ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Print each answer as it comes.")]
 LimitOption = Annotated[

@@ -79,6 +79,7 @@ def run(
         Options,
         describe,
         evaluate,
+        folder_of,
         infer_only,
         open_task,
         score_only,
@@ -108,6 +109,7 @@ def run(
             ranks=ranks,
         )
         task = open_task(data, options)
+        folder_of(profile, arm, task, options)  # a name that is none, before a model is loaded
         if mode is Mode.EVAL:
             if ranks.rank > 0:
                 return

@@ -1,6 +1,8 @@
 """Whether two runs answered the same data by the same recipe, so that their difference means
 something."""
 
+from collections.abc import Mapping
+
 from bench.comparison.side import Side
 from bench.errors import UserError
 from bench.gates.matching import matched_ids
@@ -66,7 +68,8 @@ def demand_same_model(before: Side, after: Side) -> None:
     """Raises UserError unless both runs are of one checkpoint in one type, answered as long, and
     are known to be: what a gate demands beyond `demand_comparable`.
 
-    Processors are compared where both runs recorded theirs: runs made before it was recorded don't.
+    Processors and the checkpoint's other files are compared where both runs recorded theirs: runs
+    made before that was recorded don't.
     """
     documents = [
         {**side.document, "weights": side.document.get("data", {}).get("weights")}
@@ -76,6 +79,10 @@ def demand_same_model(before: Side, after: Side) -> None:
         one, two = (document.get(name) for document in documents)
         if one != two or one is None:
             raise _differ(before, after, name, one or NOT_RECORDED, two or NOT_RECORDED)
+    one, two = (side.document.get("checkpoint") for side in (before, after))
+    if isinstance(one, Mapping) and isinstance(two, Mapping) and one != two:
+        name = min(name for name in {*one, *two} if one.get(name) != two.get(name))
+        raise _differ(before, after, name, one.get(name), two.get(name))
     processors = [side.document.get("data", {}).get("processor") for side in (before, after)]
     if None not in processors and processors[0] != processors[1]:
         raise _differ(before, after, "processor", *processors)

@@ -1,6 +1,7 @@
 """The accuracy gate of a profile: run dense and one arm on both data sets, then judge the pairs."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.gates.captions import caption_gate, paired_gate
 from bench.models import Checkpoint, load_checkpoint
 from bench.profiles import Profile, QualityGate
-from bench.runs.evaluate import Options, evaluate, open_task
+from bench.runs.evaluate import Options, evaluate, folder_of, open_task
+from bench.runs.lock import locked
 from bench.subsets import load_subset
 from bench.tasks import DEFAULT_PROMPT, Task, comparable
 from bench.tasks.task import NOT_RECORDED, Kind
@@ -30,11 +32,13 @@ def quality_gate(
     options: Options,
     *,
     reproduce: str,
+    held: ExitStack,
     caption_prompt: str = DEFAULT_PROMPT,
     against: Path | None = None,
 ) -> list[Verdict]:
     """Verdicts on MMBench (circular accuracy) and COCO (CIDEr), of those that the profile judges.
 
+    held: keeps the runs' folders this job's own, until its owner has read all that it wants.
     caption_prompt: what COCO is asked; `options.prompt` is what MMBench is.
     against: a folder with one finished run for each data set, of the same weights and recipe, in
         place of the dense run of this job.
@@ -44,6 +48,9 @@ def quality_gate(
     """
     asked = asked_of(profile, options, caption_prompt)
     tasks = {kind: open_task(profile.data_of(kind), each) for kind, each in asked.items()}
+    for each in [arm] if against else [arm, "dense"]:
+        for task in tasks.values():
+            held.enter_context(locked(folder_of(profile, each, task, options)))
     baselines = {
         kind: None if against is None else _baseline(against, task) for kind, task in tasks.items()
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.report.evidence import Picture
-from bench.runs.loop import read_document
+from bench.runs.identity import read_document
 from bench.tasks import Task
 
 SHOWN = 3

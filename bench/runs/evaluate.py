@@ -1,6 +1,7 @@
 """One arm of a profile on one data set: from names to a finished run."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ from typing import Any
 from bench.errors import UserError
 from bench.models import Checkpoint, arm_config
 from bench.profiles import Profile
-from bench.runs.loop import RunSpec, infer, saved_predictions, write_score
+from bench.runs.folder import run_folder
+from bench.runs.identity import RunSpec
+from bench.runs.lock import locked
+from bench.runs.loop import infer, saved_predictions, write_score
 from bench.runs.ranks import ALONE, Ranks, world_size
 from bench.runs.recording import RecordingAnswerer
 from bench.tasks import DEFAULT_MATCHER, DEFAULT_PROMPT, DEFAULT_TOKENISER, Score, Task, load_task
@@ -49,20 +53,34 @@ def evaluate(
     checkpoint: Checkpoint, profile: Profile, arm: str, keep: Keep, task: Task, options: Options
 ) -> tuple[Path, Score]:
     """Run `arm` on `task` into `<work-dir>/<model>/<data>`; returns that folder and the score."""
-    folder, predictions = infer_only(checkpoint, profile, arm, keep, task, options)
-    return folder, write_score(folder, task, model_name(profile, arm), predictions)
+    with ExitStack() as held:
+        folder, predictions = _infer(checkpoint, profile, arm, keep, task, options, held)
+        return folder, write_score(folder, task, model_name(profile, arm), predictions)
 
 
 def infer_only(
     checkpoint: Checkpoint, profile: Profile, arm: str, keep: Keep, task: Task, options: Options
 ) -> tuple[Path, Mapping[int, str]]:
     """Answer without scoring; returns the run's folder and its predictions."""
+    with ExitStack() as held:
+        return _infer(checkpoint, profile, arm, keep, task, options, held)
+
+
+def _infer(
+    checkpoint: Checkpoint,
+    profile: Profile,
+    arm: str,
+    keep: Keep,
+    task: Task,
+    options: Options,
+    held: ExitStack,
+) -> tuple[Path, Mapping[int, str]]:
     if world_size() != options.ranks.size:
         raise UserError("under torchrun only `python -m bench run` works; start this one without")
     spec = _spec(profile, arm, keep, task, options)
     hashes = {"weights": checkpoint.weights_hash, "processor": checkpoint.processor_hash}
-    spec = replace(spec, data={**spec.data, **hashes})
-    folder = _folder(profile, arm, task, options)
+    spec = replace(spec, data={**spec.data, **hashes}, checkpoint=checkpoint.files)
+    folder = folder_of(profile, arm, task, options)
     answerer = RecordingAnswerer(checkpoint, arm_config(arm, profile, keep))
     predictions = infer(
         folder,
@@ -71,6 +89,7 @@ def infer_only(
         spec,
         reuse=options.reuse,
         verbose=options.verbose,
+        held=held,
         ranks=options.ranks,
     )
     return folder, predictions
@@ -80,9 +99,12 @@ def score_only(
     profile: Profile, arm: str, keep: Keep, task: Task, options: Options
 ) -> tuple[Path, Score]:
     """Score the answers of a complete run; loads no model."""
-    folder = _folder(profile, arm, task, options)
-    predictions = saved_predictions(folder, task, _spec(profile, arm, keep, task, options))
-    return folder, write_score(folder, task, model_name(profile, arm), predictions)
+    folder = folder_of(profile, arm, task, options)
+    if not folder.is_dir():
+        raise UserError(f"{folder} holds no run to score: run without --mode eval first")
+    with locked(folder):
+        predictions = saved_predictions(folder, task, _spec(profile, arm, keep, task, options))
+        return folder, write_score(folder, task, model_name(profile, arm), predictions)
 
 
 def model_name(profile: Profile, arm: str) -> str:
@@ -90,8 +112,9 @@ def model_name(profile: Profile, arm: str) -> str:
     return profile.model.names if arm == "dense" else f"{profile.model.names}_{arm}"
 
 
-def _folder(profile: Profile, arm: str, task: Task, options: Options) -> Path:
-    return options.work_dir / model_name(profile, arm) / task.name
+def folder_of(profile: Profile, arm: str, task: Task, options: Options) -> Path:
+    """Where the run of `arm` on `task` lies; raises `UserError` for names that are none."""
+    return run_folder(options.work_dir, model_name(profile, arm), task.name)
 
 
 def _spec(profile: Profile, arm: str, keep: Keep, task: Task, options: Options) -> RunSpec:

@@ -1,7 +1,8 @@
 """`predictions.jsonl`: a JSON line a sample; ranks write `predictions.rank-R.jsonl` beside it.
 
 While a run goes on, lines stand in the order in which answers came; once it is complete, in that
-of the data, all in one file, and `predictions.sha256` (as `sha256sum` writes it) seals it.
+of the data, all in one file, and `predictions.sha256` (as `sha256sum` writes it) seals it and the
+margins beside it.
 """
 
 import fcntl
@@ -18,6 +19,7 @@ from bench.tasks.atomic import write_atomically
 FILE = "predictions.jsonl"
 RANK_FILES = "predictions.rank-*.jsonl"
 SEAL = "predictions.sha256"
+SEALED = (FILE, "margins.jsonl")
 
 
 def read_predictions(path: Path, known: Collection[int], *, repair: bool = True) -> dict[int, str]:
@@ -92,26 +94,33 @@ def merge(folder: Path, predictions: Mapping[int, str], order: Iterable[int]) ->
 
 
 def seal(folder: Path) -> None:
-    """Note what the complete predictions are."""
-    write_atomically(folder / SEAL, f"{_sha256(folder)}  {FILE}\n".encode())
+    """Note what the complete run is: of each file that is read back, the sha256."""
+    files = [name for name in SEALED if (folder / name).is_file()]
+    listed = "".join(f"{_sha256(folder / name)}  {name}\n" for name in files)
+    write_atomically(folder / SEAL, listed.encode())
 
 
 def demand_sealed(folder: Path) -> None:
-    """Raises `UserError` if complete predictions are not those that the run wrote. A run without
-    a seal was interrupted just before it, or is of an older version."""
+    """Raises `UserError` if files that were sealed are not what the run wrote, whole or in part.
+    A run without a seal is not finished, or is of an older version."""
     path = folder / SEAL
-    if path.is_file() and path.read_text(encoding="utf-8").split(maxsplit=1)[:1] != [
-        _sha256(folder)
-    ]:
-        raise UserError(
-            f"{folder / FILE} is not what the run wrote ({SEAL} says so): restore it, or run again"
-            " without --reuse"
-        )
+    if not path.is_file():
+        return
+    listed = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    digests = {name: digest for digest, _, name in (text.partition("  ") for text in listed)}
+    if not digests.keys() <= set(SEALED) or FILE not in digests:
+        raise UserError(f"{path} is damaged: restore it, or run again without --reuse")
+    for name, digest in digests.items():
+        file = folder / name
+        if not file.is_file() or _sha256(file) != digest:
+            raise UserError(
+                f"{file} is not what the run wrote ({SEAL} says so): restore it, or remove the"
+                " folder, or run again without --reuse"
+            )
 
 
-def _sha256(folder: Path) -> str:
-    path = folder / FILE
-    return hashlib.sha256(path.read_bytes() if path.is_file() else b"").hexdigest()
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def line(index: int, answer: str) -> str:

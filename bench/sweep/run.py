@@ -108,6 +108,7 @@ def _ratios(
         "arms": json.dumps({name: _config(answerer) for name, answerer in answerers.items()}),
         "batch": timed.batch,
         "weights": checkpoint.weights_hash,
+        "checkpoint": json.dumps(checkpoint.files),
     }
     if options.reuse and path.is_file():
         samples = _saved(path, asked)

@@ -3,7 +3,7 @@
 from bench.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="bench.runs.loop:_demand_same",
+    target="bench.runs.identity:demand_same",
     old="        if difference is not None:\n",
     new='        if difference is not None and key == "model":\n',
     source="VLMEvalKit, --reuse by file name",

@@ -1,0 +1,157 @@
+"""All that a run's answers depend on: written to run.json, and compared before it goes on."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import bench
+import hybrid
+from bench.checkpoint_identity import sha256
+from bench.errors import UserError
+from bench.runs.predictions import FILE, RANK_FILES
+from bench.tasks.table import shown
+
+RUN_FILE = "run.json"
+# What a resumed run must share with the one that it continues. Neither batch size nor threads:
+# an answer differs by them within rounding only, as it does between two machines of one kind.
+IDENTITY = (
+    "model",
+    "config",
+    "checkpoint",
+    "data",
+    "max_new_tokens",
+    "dtype",
+    "device",
+    "code",
+    "versions",
+)
+# What scoring must share with the run that answered: neither weights nor code are at hand.
+SCORED_IDENTITY = ("model", "config", "data", "max_new_tokens")
+# Of the harness: what turns samples into inputs, and lets the model answer.
+ANSWERING = (
+    "checkpoint_config.py",
+    "greedy.py",
+    "models.py",
+    "processor.py",
+    "runs/loop.py",
+    "runs/recording.py",
+    "tasks/images.py",
+)
+PACKAGES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What a run's answers depend on; `checkpoint` is its files' digests, unknown to scoring."""
+
+    model: str
+    config: Mapping[str, Any]
+    data: Mapping[str, str]
+    max_new_tokens: int
+    batch_size: int
+    dtype: str
+    device: str
+    checkpoint: Mapping[str, str] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """For run.json."""
+        return {
+            "model": self.model,
+            "config": dict(self.config),
+            "checkpoint": dict(self.checkpoint),
+            "data": dict(self.data),
+            "max_new_tokens": self.max_new_tokens,
+            "dtype": self.dtype,
+            "code": code_files(),
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in PACKAGES},
+                "torch": torch.__version__,  # with its build: +cpu, +cu130
+            },
+            "batch_size": self.batch_size,
+            "device": self.device,
+            "threads": torch.get_num_threads(),
+            "seed": None,  # greedy decoding: nothing is drawn
+            "git_commit": _git_commit(),
+            "environment": {k: os.environ[k] for k in ("FASTV_K", "LMUData") if k in os.environ},
+        }
+
+
+def demand_same(folder: Path, document: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Raises `UserError` unless the run in `folder`, if there is one, agrees in these keys."""
+    path = folder / RUN_FILE
+    if not path.is_file():
+        answers = [file.name for file in (folder / FILE, *folder.glob(RANK_FILES)) if file.exists()]
+        if answers:
+            raise UserError(
+                f"{folder} holds {answers[0]} but no run.json, so what it answers is unknown: "
+                "choose another --work-dir, or run without --reuse"
+            )
+        return
+    before = read_document(path)
+    for key in keys:
+        difference = _difference(key, before.get(key), document[key])
+        if difference is not None:
+            raise UserError(
+                f"{folder} holds a run with another {difference}: "
+                "choose another --work-dir, or run without --reuse"
+            )
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A run.json; raises `UserError` if it is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: run again without --reuse") from error
+    if not isinstance(document, dict):
+        raise UserError(f"{path} is damaged: run again without --reuse")
+    return document
+
+
+def code_files() -> dict[str, str]:
+    """Name -> `sha256:...` of all of `hybrid`, and of what in `bench` answers."""
+    packages = {"hybrid": Path(hybrid.__file__).parent, "bench": Path(bench.__file__).parent}
+    files = {f"bench/{name}": packages["bench"] / name for name in ANSWERING}
+    for file in sorted(packages["hybrid"].rglob("*.py")):
+        files[f"hybrid/{file.relative_to(packages['hybrid']).as_posix()}"] = file
+    return {name: sha256(file) for name, file in sorted(files.items())}
+
+
+def _difference(key: str, before: Any, now: Any) -> str | None:
+    """The first value in which two documents differ, as `key (was, now is)`; None if in none."""
+    if before == now:
+        return None
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        names = [name for name in (*now, *before) if before.get(name) != now.get(name)]
+        return _difference(f"{key}.{names[0]}", before.get(names[0]), now.get(names[0]))
+    was, told = ("not recorded" if value is None else _said(value) for value in (before, now))
+    return f"{key} ({was}, now {told})"
+
+
+def _said(value: Any) -> str:
+    return str(value) if isinstance(value, str | int | float) else shown(value)
+
+
+def _git_commit() -> str | None:
+    """The checkout's commit, with a mark if it was changed; None outside of a checkout."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
