@@ -156,7 +156,7 @@ def test_a_finished_run_is_kept_however_often_reuse_is_forgotten(
 ) -> None:
     folder = infer(checkpoint, tmp_path, reuse=False)
     whole = (folder / FILE).read_bytes()
-    assert "earlier run" not in capsys.readouterr().err
+    assert "earlier run" not in capsys.readouterr().out
     for number in ("", "-2", "-3"):
         set_aside(folder)
         folder.mkdir()
@@ -164,7 +164,7 @@ def test_a_finished_run_is_kept_however_often_reuse_is_forgotten(
         assert folder.with_name(f"{folder.name}.previous{number}").is_dir()
     assert (folder.with_name(f"{folder.name}.previous") / FILE).read_bytes() == whole
     infer(checkpoint, tmp_path, reuse=False)
-    assert f"note: the earlier run is kept in {folder}.previous-4\n" in capsys.readouterr().err
+    assert f"note: the earlier run is kept in {folder}.previous-4\n" in capsys.readouterr().out
 
 
 NONE = ("", ".", "..", "a/b", "/a", "a\\b", "a\nb", "a\0b", "-a", ".a", " a", "a\u202eb", "a" * 300)

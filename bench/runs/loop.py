@@ -7,7 +7,6 @@ A run is a folder: `run.json` (what exactly ran), `predictions.jsonl` (one line 
 
 import contextlib
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -70,7 +69,7 @@ def infer(
         held.enter_context(locked(folder))
         earlier = folder.is_dir() and any(folder.iterdir())
         if earlier and not (reuse or ranks.restarted):
-            print(f"note: the earlier run is kept in {set_aside(folder)}", file=sys.stderr)
+            print(f"note: the earlier run is kept in {set_aside(folder)}", flush=True)
         document = spec.document()
         demand_same(folder, document, IDENTITY)
         demand_sealed(folder)
