@@ -223,8 +223,9 @@ def test_a_full_disk_leaves_what_was_written(
 def test_other_commands_refuse_torchrun(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    names = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="under torchrun only"):
         infer_into(checkpoint, options(tmp_path))
     assert not any(tmp_path.iterdir())

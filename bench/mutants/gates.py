@@ -90,6 +90,8 @@ HARNESS = (
         ),
     ),
     Selection("test_runs_modes.py"),
+    Selection("test_runs_identity.py"),
+    Selection("test_runs_lock.py"),
     Selection("test_tasks_rescore.py"),
     Selection("test_goldens.py"),
     Selection("test_syncs_catalogue.py"),
