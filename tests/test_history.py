@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bench.checkout import git
 from bench.errors import UserError
 from bench.history.page import headline, write_history_page
 from bench.history.select import machine_name, select
@@ -24,7 +25,7 @@ from bench.history.store import (
     read_report,
 )
 from bench.report import write_report
-from bench.report.origin import Origin, git, machine_here
+from bench.report.origin import Origin, machine_here
 from bench.verdict import Outcome
 from tests.reports import verdict
 

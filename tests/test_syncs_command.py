@@ -27,7 +27,9 @@ HYBRID = HybridConfig(keep="4", aggregation_layer=1, thresholds=(0.5,) * VISION_
 
 
 @pytest.fixture
-def syncs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Syncs:
+def syncs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Syncs:
     """Exit code, standard output and error of the command, on a model that is there at once."""
     llava: Any = random_llava()
     llava.generation_config.eos_token_id = None
@@ -41,7 +43,7 @@ def syncs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     monkeypatch.setattr(bench.syncs.subjects, "subject", small)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bench", "syncs", *arguments])
+        monkeypatch.setattr("sys.argv", ["bench", "syncs", *arguments, "--work-dir", str(tmp_path)])
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()

@@ -8,10 +8,12 @@ import sys
 import traceback
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from bench.checkout import foreign_code, imported_packages
 from bench.cli import (
     accuracy,
     bisect,
@@ -81,6 +83,9 @@ def options(
     ] = False,
 ) -> None:
     """What stands in front of a command."""
+    foreign = foreign_code(Path.cwd().resolve(), imported_packages())
+    if foreign and not {"-h", "--help"} & set(sys.argv):
+        raise UserError(foreign)
 
 
 def main() -> None:

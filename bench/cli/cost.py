@@ -1,10 +1,11 @@
 """`cost`: counted FLOPs, bytes, launches and memory."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import WeightsOption, command_line, leave
+from bench.cli.options import WeightsOption, WorkDirOption, command_line, leave
 from bench.errors import UserError
 from bench.weights import Weights
 
@@ -24,6 +25,7 @@ def cost(
         ),
     ] = None,
     weights: WeightsOption = Weights.RANDOM,
+    work_dir: WorkDirOption = Path("outputs"),
 ) -> None:
     """Gate on counted cost: FLOPs, bytes, launches and peak memory of LLaVA-1.5-7B, without a GPU.
 
@@ -32,7 +34,7 @@ def cost(
     Example: python -m bench cost --gpu h100
     """
     from bench.gates.cost import cost_gate, print_predictions, rewrite_for_review
-    from bench.report import print_verdicts
+    from bench.report import print_verdicts, write_report
 
     if weights is not Weights.RANDOM:
         raise UserError("costs are counted without weights: leave out --weights")
@@ -46,4 +48,5 @@ def cost(
         return
     verdicts = cost_gate(reproduce=command_line())
     print_verdicts(verdicts, title="cost")
+    write_report(work_dir, verdicts, title="cost")
     leave(verdicts)

@@ -1,10 +1,11 @@
 """`golden`: the recorded positions, owners and masks."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import command_line, leave
+from bench.cli.options import WorkDirOption, command_line, leave
 
 app = typer.Typer()
 
@@ -14,17 +15,19 @@ def golden(
     regen: Annotated[
         bool, typer.Option("--regen", help="Rewrite the goldens; refused under CI=true.")
     ] = False,
+    work_dir: WorkDirOption = Path("outputs"),
 ) -> None:
     """Compare positions, owners and pruning masks with the recorded ones.
 
     Example: python -m bench golden
     """
     from bench.gates.goldens import golden_gate, regenerate_for_review
-    from bench.report import print_verdicts
+    from bench.report import print_verdicts, write_report
 
     if regen:
         regenerate_for_review()
         return
     verdicts = golden_gate(reproduce=command_line())
     print_verdicts(verdicts, title="goldens")
+    write_report(work_dir, verdicts, title="golden")
     leave(verdicts)

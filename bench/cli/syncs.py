@@ -5,19 +5,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import KeepOption, OwnProfileOption, WeightsOption, command_line, leave
+from bench.cli.options import (
+    KeepOption,
+    OwnProfileOption,
+    WeightsOption,
+    WorkDirOption,
+    command_line,
+    given_options,
+    leave,
+)
 from bench.errors import UserError
 from bench.weights import Weights
 
 if TYPE_CHECKING:
     from bench.gates.waits import Watched
     from bench.syncs.subjects import Subject
+    from bench.verdict import Verdict
 
 app = typer.Typer()
 
 
 @app.command()
 def syncs(
+    context: typer.Context,
     model: Annotated[
         str | None,
         typer.Option(help="The model that is watched; tiny_hybrid, or the profile's hybrid."),
@@ -43,6 +53,7 @@ def syncs(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write what is printed as JSON, too.")
     ] = None,
+    work_dir: WorkDirOption = Path("outputs"),
 ) -> None:
     """Gate on waits of the host for the device: none before the answer is read back.
 
@@ -66,6 +77,7 @@ def syncs(
     from bench.gates.waits import watch
     from bench.models import demand_heeded
     from bench.profiles import hybrid_of, load_profile, profile_of_model
+    from bench.report import write_report
     from bench.syncs.cuda import has_gpu
     from bench.syncs.subjects import subject
 
@@ -83,7 +95,7 @@ def syncs(
         _print_comparison(watched)
         _write(json_file, {name: _document(w) for name, w in watched.items()})
         return
-    _judge(
+    verdicts = _judge(
         subjects[0],
         gpu=gpu,
         weights=weights,
@@ -92,6 +104,10 @@ def syncs(
         profile_file=profile_file,
         json_file=json_file,
     )
+    settings = {"model": watched_model, **({} if keep is None else {"keep": keep})}
+    options = given_options(context, without=("json_file", "stack"))
+    write_report(work_dir, verdicts, title="syncs", settings=settings, options=options)
+    leave(verdicts)
 
 
 def _judge(
@@ -103,7 +119,7 @@ def _judge(
     keep: str | None,
     profile_file: str | None,
     json_file: Path | None,
-) -> None:
+) -> "list[Verdict]":
     from bench.gates.waits import waits_gate, watch
     from bench.report import print_verdicts
     from bench.syncs.cuda import SKIPPED
@@ -138,7 +154,7 @@ def _judge(
         {"gate": v.gate, "outcome": str(v.outcome), "reason": v.reason} for v in verdicts
     ]
     _write(json_file, document)
-    leave(verdicts)
+    return verdicts
 
 
 def _print_comparison(watched: "dict[str, Watched]") -> None:

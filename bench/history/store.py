@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.checkout import git
 from bench.errors import UserError
-from bench.report.origin import Origin, git, parse_origin
+from bench.report.origin import Origin, parse_origin
 from bench.strict_json import parse
 from bench.verdict import Outcome
 

@@ -76,6 +76,7 @@ HARNESS = (
     Selection("test_timing_ratio.py"),
     Selection("test_timing_interleave.py"),
     Selection("test_timing_samples.py"),
+    Selection("test_whose_code.py"),
     Selection("test_syncs_ledger.py"),
     Selection("test_syncs_lint.py"),
     Selection("test_gates_latency.py"),

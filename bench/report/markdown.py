@@ -26,16 +26,21 @@ def markdown(
     title: str,
     timed: Sequence[Timing] = (),
     bisect: str | None = None,
+    code: str | None = None,
 ) -> str:
     """For a pull request: the verdict, the numbers with intervals and bounds, how to reproduce.
 
     bisect: the command that finds the commit to blame; the last word of a red gate's summary.
+
+    code: which revision was judged.
 
     Raises UserError if there is no verdict.
     """
     overall = OVERALL[exit_code(verdicts)]
     unhappy = [verdict for verdict in verdicts if verdict.outcome is not Outcome.PASS]
     lines = [f"## {title}: {overall}", ""]
+    if code is not None:
+        lines += [f"Code: {code}", ""]
     lines += [f"- **{v.outcome}** {_inline(v.gate)}: {_inline(v.reason)}" for v in unhappy]
     if unhappy:
         lines.append("")

@@ -7,7 +7,6 @@ checkout, still says what it holds for.
 import json
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.checkout import git, is_changed
 from bench.errors import UserError
 from bench.tasks.atomic import write_atomically
 
-CHECKOUT = Path(__file__).parents[2]
 SHOWN_SHA = 12
 
 
@@ -39,7 +38,7 @@ def origin_here(settings: Mapping[str, str]) -> Origin:
     commit = git("rev-parse", "HEAD")
     return Origin(
         commit=commit,
-        dirty=bool(commit and git("status", "--porcelain", "--untracked-files=no")),
+        dirty=bool(commit and is_changed()),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=machine_here(),
         settings=dict(settings),
@@ -59,15 +58,11 @@ def machine_here() -> dict[str, str]:
     }
 
 
-def git(*arguments: str) -> str | None:
-    """What git says about this checkout, None if it says nothing or is not there."""
-    try:
-        said = subprocess.run(
-            ["git", *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return said.stdout.strip()
+def revision(commit: str | None, *, dirty: bool) -> str:
+    """Which code was judged, in a few words."""
+    if commit is None:
+        return f"vlm-hybrid {version('vlm-hybrid')}, outside of a git checkout"
+    return f"{commit[:SHOWN_SHA]}{', with changes that are not committed' if dirty else ''}"
 
 
 def write_origin(path: Path, origin: Origin) -> None:

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.checkout import git, is_changed
 from bench.printable import printable
 from bench.report.cells import (
     SCORE_COLUMNS,
@@ -16,6 +17,7 @@ from bench.report.cells import (
     unique,
     verdict_cells,
 )
+from bench.report.origin import revision
 from bench.report.timing import Timing
 from bench.tasks.task import Score
 from bench.verdict import Outcome, Verdict
@@ -33,6 +35,7 @@ def print_verdicts(
     print_table(console, title, VERDICT_COLUMNS, rows, colours)
     for command in unique(v.reproduce for v in verdicts if v.outcome is not Outcome.PASS):
         print_line(console, f"reproduce: {command}")
+    print_line(console, f"code: {revision(git('rev-parse', 'HEAD'), dirty=is_changed())}")
 
 
 def print_timings(rows: Sequence[Timing], *, title: str, console: Console | None = None) -> None:

@@ -12,7 +12,7 @@ from bench.report.cells import as_json
 from bench.report.evidence import Evidence, FlipCounts, Picture
 from bench.report.junit import junit
 from bench.report.markdown import markdown
-from bench.report.origin import Origin, origin_here, write_origin
+from bench.report.origin import Origin, origin_here, revision, write_origin
 from bench.report.page import render_report
 from bench.report.timing import Timing
 from bench.sweep.result import Sweep
@@ -65,7 +65,8 @@ def write_report(
     bisect = bisect_command(
         title, origin, verdicts, options=options, against=against, history=history
     )
-    summary = markdown(verdicts, title=title, timed=timed, bisect=bisect)
+    code = revision(origin.commit, dirty=origin.dirty)
+    summary = markdown(verdicts, title=title, timed=timed, bisect=bisect, code=code)
     evidence = Evidence(
         timed=timed, samples=samples or {}, flips=flips, pictures=pictures, sweep=sweep
     )

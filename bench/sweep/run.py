@@ -10,13 +10,13 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
+from bench.checkout import git
 from bench.errors import UserError
 from bench.gates.matching import matched_ids
 from bench.gates.paired import Pairs, difference_interval, wilson_interval
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.profiles import Profile
 from bench.progress import progress
-from bench.report.origin import git
 from bench.report.terminal import print_line
 from bench.runs.evaluate import Options, evaluate, open_task
 from bench.sweep.grid import Cell
