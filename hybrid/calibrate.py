@@ -3,8 +3,9 @@
 DyMU's method (https://arxiv.org/abs/2504.17040, section 3.1): in a batch of B images every block
 merges the r B most similar pairs, whichever images they are in, so that plain images lose more
 tokens than busy ones. The similarity of the first pair that stays apart, at least 0, is the batch's
-threshold; the mean over all batches is the block's. r = (patches - target) / blocks, as in the name
-of DyMU's released 72out (r = 21). LLaVA-1.5 reads the last block but one: r tokens above target.
+threshold, or 1 where none is to merge; the mean over all batches is the block's.
+r = (patches - target) / blocks, as in the name of DyMU's released 72out (r = 21). LLaVA-1.5 reads
+the last block but one: r tokens above target.
 
     python -m hybrid.calibrate photos --target 72 --output thresholds.json
 """
@@ -30,6 +31,7 @@ from hybrid.merging import Tokens, bipartite_soft_matching
 from hybrid.towers import TowerSource, find_images
 from hybrid.vision import VisionTower
 
+RULE = 2  # of merging; another one gives other thresholds
 IMAGES_COUNTED = 1024  # survivors vary by about 30 tokens: their mean is then good to one
 
 
@@ -65,20 +67,23 @@ class RankingTower(VisionTower):
         merges = round(self.surplus * len(metric) / len(self.blocks))
         similarity, _ = bipartite_soft_matching(metric, tokens.size > 0)
         first = first_unmerged(similarity, merges)
-        self.found[block] = min(1.0, max(0.0, first))  # rounding can pass 1
+        self.found[block] = max(0.0, first)
         return first
 
 
 def first_unmerged(similarity: Tensor, merges: int) -> float:
     """The similarity that follows the `merges` highest of [B, E]; -inf marks what cannot merge.
 
-    A batch of lopsided images may have too few pairs left: then all but the last one count.
-    Pairs of exactly the returned similarity stay apart, as they do once it is the threshold.
+    1 if nothing is to merge, and -inf if all that can merge does: a batch of lopsided images may
+    have too few pairs left. Pairs of exactly the returned similarity stay apart, as they do once it
+    is the threshold.
     """
     ranked = similarity[similarity.isfinite()].sort(descending=True).values
     if not len(ranked):
         raise ConfigError("no two tokens of a batch can be compared: try --dtype float32")
-    return float(ranked[min(merges, len(ranked) - 1)])
+    if merges == 0:
+        return 1.0
+    return float(ranked[merges]) if merges < len(ranked) else float("-inf")
 
 
 @torch.inference_mode()
@@ -94,6 +99,7 @@ def calibrate(
     """
     tower = RankingTower(source.tower, target)
     identity = {
+        "rule": RULE,
         "tower": source.fingerprint,
         "target": target,
         "batch size": batch_size,

@@ -61,9 +61,9 @@ def bipartite_soft_matching(metric: Tensor, valid: Tensor) -> tuple[Tensor, Tens
         valid: [B, T] bool, padding at the end.
 
     Returns:
-        similarity [B, ceil(T/2)] float32 or wider, the cosine to the best partner, -inf for CLS,
-        padding and tokens without a partner; partner [B, ceil(T/2)] int64, an index among the odd
-        tokens.
+        similarity [B, ceil(T/2)] float32 or wider, the cosine to the best partner, at most 1, -inf
+        for CLS, padding and tokens without a partner; partner [B, ceil(T/2)] int64, an index among
+        the odd tokens.
     """
     metric = torch.nn.functional.normalize(at_least_float32(metric), dim=-1)
     even, odd = metric[:, 0::2], metric[:, 1::2]
@@ -72,20 +72,21 @@ def bipartite_soft_matching(metric: Tensor, valid: Tensor) -> tuple[Tensor, Tens
     scores = scores.masked_fill(~allowed, float("-inf"))
     similarity, partner = scores.max(dim=-1)
     is_cls = torch.arange(similarity.shape[1], device=metric.device) == 0
-    return similarity.masked_fill(is_cls, float("-inf")), partner
+    # Cosines of equal tokens can round above 1, which a threshold of 1 must not see.
+    return similarity.clamp(max=1.0).masked_fill(is_cls, float("-inf")), partner
 
 
 def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None = None) -> Tokens:
     """One DToMe step: merge each even token into its partner where similarity > threshold.
 
     Survivors are reordered as DyMU does (surviving even tokens, then the odd ones), because the
-    next block's even/odd split acts on that order. CLS never merges. At most (n-1)//2 tokens
-    merge, since only even tokens other than CLS can.
+    next block's even/odd split acts on that order; a sample of which nothing merges keeps its own.
+    CLS never merges. At most (n-1)//2 tokens merge, since only even tokens other than CLS can.
 
     Args:
         tokens: T slots.
         metric: [B, T, C], the block's keys averaged over heads.
-        threshold: cosine similarity that must be exceeded.
+        threshold: cosine similarity that must be exceeded; nothing exceeds 1.0.
         capacity: also merge the most similar pairs below the threshold, until at most this many
             tokens (CLS counted) are left or no even token is left to merge.
     """
@@ -109,25 +110,26 @@ def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None
     total = odd * odd_size[..., None] + weight @ (even * even_size[..., None])
     mean = total / size.clamp(min=1.0)[..., None]
 
-    # Even survivors, then odd tokens, then padding: a stable sort keeps each ascending.
-    gone = torch.cat([~valid[:, 0::2] | merged, ~valid[:, 1::2]], dim=1)
-    order = gone.long().argsort(dim=1, stable=True)  # new slot -> [even | odd] index
-    new_slot = torch.empty_like(order).scatter_(1, order, _arange_like(order))
+    sizes = tokens.size.clone()
+    sizes[:, 0::2].masked_fill_(merged, 0.0)
+    sizes[:, 1::2] = size
 
-    # Where each old slot's patches are now: its own new slot, or its partner's.
-    even_slots = even.shape[1]
-    new_odd = new_slot[:, even_slots:]
-    new_even = torch.where(merged, new_odd.gather(1, partner), new_slot[:, :even_slots])
-    moved = torch.empty_like(order)
-    moved[:, 0::2], moved[:, 1::2] = new_even, new_odd
+    # A stable sort keeps each ascending: even survivors (0), odd tokens (1), what is gone (2).
+    # Where nothing merged, all are 0 but padding, and each slot stays where it was.
+    slots = _arange_like(sizes)
+    parity = slots & merged.any(dim=1, keepdim=True)  # the last bit, or 0
+    order = parity.masked_fill(sizes == 0, 2).argsort(dim=1, stable=True)  # new slot -> old slot
+    moved = torch.empty_like(order).scatter_(1, order, slots)
+    # Patches of a merged token are now where its partner is.
+    into_slot = moved[:, 1::2].gather(1, partner)
+    moved[:, 0::2] = torch.where(merged, into_slot, moved[:, 0::2])
 
     # A token that took nothing in keeps its features bit for bit.
     grown = (size > odd_size)[..., None]
-    odd = torch.where(grown, mean.to(tokens.features.dtype), tokens.features[:, 1::2])
-    features = torch.cat([tokens.features[:, 0::2], odd], dim=1)
+    features = tokens.features.clone()
+    features[:, 1::2] = torch.where(grown, mean.to(features.dtype), features[:, 1::2])
     features = features.gather(1, order[..., None].expand_as(features))
-    sizes = torch.cat([even_size.masked_fill(merged, 0.0), size], dim=1).gather(1, order)
-    return Tokens(features, sizes, moved.gather(1, tokens.owner))
+    return Tokens(features, sizes.gather(1, order), moved.gather(1, tokens.owner))
 
 
 @dataclass(frozen=True)

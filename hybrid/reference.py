@@ -45,7 +45,8 @@ class Step:
     """One merge of one image.
 
     Attributes:
-        tokens: after the merge, surviving even tokens first, then the odd ones.
+        tokens: after the merge, surviving even tokens first, then the odd ones; in the order they
+            came in where nothing merged.
         best: for each even token but CLS, the cosine to its most similar odd token.
         pairs: (even, odd) places that merged, in the order before.
         margin: how far each cosine may be off before any decision made here changes.
@@ -65,13 +66,13 @@ def merge_step(
     Args:
         tokens: CLS first.
         keys: [n, C], what similarity is measured on: the block's keys, averaged over heads.
-        threshold: the cosine that must be exceeded.
+        threshold: the cosine that must be exceeded; nothing exceeds 1.
         capacity: the most tokens, CLS counted, that may be left; the most similar pairs merge below
             the threshold to get there.
     """
     count = len(tokens)
     metric = keys / keys.norm(dim=1, keepdim=True)
-    cosine = (metric @ metric.T).tolist()
+    cosine = (metric @ metric.T).clamp(max=1.0).tolist()  # equal tokens can round above 1
     even, odd = range(0, count, 2), range(1, count, 2)
     partner = {a: max(odd, key=lambda b: cosine[a][b]) for a in even[1:]}  # first of equals
     best = {a: cosine[a][b] for a, b in partner.items()}
@@ -81,13 +82,16 @@ def merge_step(
     forced = ranked[: max(0, count - capacity)] if capacity is not None else []
     pairs = [(a, partner[a]) for a in sorted({*similar, *forced})]
 
-    margin = min((abs(best[a] - threshold) for a in best if a not in forced), default=inf)
+    undecided = [a for a in best if a not in forced and threshold < 1]
+    margin = min((abs(best[a] - threshold) for a in undecided), default=inf)
     if 0 < len(forced) < len(ranked):
         margin = min(margin, (best[ranked[len(forced) - 1]] - best[ranked[len(forced)]]) / 2)
     for a, b in pairs:
         second = max((cosine[a][c] for c in odd if c != b), default=-inf)
         margin = min(margin, (best[a] - second) / 2)
 
+    if not pairs:  # DyMU's path for one image returns before it reorders
+        return Step(list(tokens), list(best.values()), pairs, margin)
     gone = {a for a, _ in pairs}
     survivors = [tokens[a] for a in even if a not in gone]
     groups = [[tokens[b], *(tokens[a] for a, into in pairs if into == b)] for b in odd]

@@ -92,7 +92,14 @@ def test_the_threshold_is_the_similarity_of_the_first_pair_left_out() -> None:
     similarity = torch.tensor([[out, 0.9, 0.5, 0.7], [out, 0.8, -0.2, out]])
     assert first_unmerged(similarity, 2) == pytest.approx(0.7)
     assert first_unmerged(similarity, 3) == pytest.approx(0.5)
-    assert first_unmerged(similarity, 9) == pytest.approx(-0.2)  # one always stays apart
+    assert first_unmerged(similarity, 4) == pytest.approx(-0.2)
+    assert first_unmerged(similarity, 5) == first_unmerged(similarity, 9) == out  # all merge
+
+
+def test_where_nothing_is_to_merge_the_threshold_is_one() -> None:
+    """DyMU starts from 1 and leaves it there; the highest similarity would merge other images'."""
+    similarity = torch.tensor([[float("-inf"), 0.9998, 0.5]])
+    assert first_unmerged(similarity, 0) == 1.0
 
 
 def test_block_0_agrees_with_a_computation_by_hand(source: TowerSource, folder: Path) -> None:

@@ -44,9 +44,9 @@ def directions(*degrees: float) -> torch.Tensor:
     return torch.stack([angle.cos(), angle.sin()], dim=1)[None]
 
 
-def counted(slots: int) -> Tokens:
+def counted(slots: int, batch: int = 1) -> Tokens:
     """CLS and `slots` - 1 patches whose only feature is their own number: 0, 1, 2, ..."""
-    return Tokens.unmerged(torch.arange(float(slots))[None, :, None])
+    return Tokens.unmerged(torch.arange(float(slots))[None, :, None].repeat(batch, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,28 @@ def test_a_threshold_must_be_exceeded() -> None:
     assert merge(counted(4), same, 0.99).size.tolist() == [[1.0, 2.0, 1.0, 0.0]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_nothing_exceeds_a_threshold_of_one(dtype: torch.dtype) -> None:
+    """Nor does the cosine of equal tokens, which is 1 up to rounding: in float32 often above it."""
+    generator = torch.Generator().manual_seed(0)
+    keys = torch.randn(200, 1, 64, generator=generator).to(dtype).expand(-1, 9, -1)
+    assert (merge(counted(9, batch=200), keys, 1.0).size == 1).all()
+    below = 1 - 2.0**-6
+    assert (merge(counted(9, batch=200), keys, below).size == 0).sum(1).eq(4).all()
+
+
+def test_a_sample_of_which_nothing_merges_keeps_its_order_whatever_its_neighbours_do() -> None:
+    """DyMU's path for one image returns before it reorders. 0 to 4: CLS and four patches."""
+    apart, alike = directions(0, 60, 120, 180, 240), directions(0, 60, 60, 180, 240)
+    both = merge(counted(5, batch=2), torch.cat([apart, alike]), 0.9)
+    assert both.owner[0].tolist() == [1, 2, 3, 4]
+    assert both.owner[1].tolist() == [2, 2, 3, 1]  # 4 survives before 1, which took 2 in, and 3
+    assert both.size.tolist() == [[1, 1, 1, 1, 1], [1, 1, 2, 1, 0]]
+    again = merge(both, torch.cat([alike, apart]), 0.9)
+    assert again.owner[0].tolist() == [2, 2, 3, 1]
+    assert torch.equal(again.owner[1], both.owner[1])  # with padding behind
+
+
 @pytest.mark.parametrize(
     ("capacity", "sizes"),
     [
@@ -151,7 +173,7 @@ def test_a_capacity_counts_each_samples_own_tokens_and_merges_no_padding() -> No
         torch.cat([fits.owner, counted(7).owner]),
     )
     after = merge(both, keys.expand(2, -1, -1), INF, 5)
-    assert after.size[0].tolist() == [1, 2, 1, 1, 2, 0, 0], "only the order has changed"
+    assert torch.equal(after.size[0], fits.size[0]), "nothing merged, so nothing moved"
     assert torch.equal(after.size[1], fits.size[0])
     assert torch.equal(after.owner[1], fits.owner[0])
 

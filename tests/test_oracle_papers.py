@@ -1,12 +1,15 @@
 """The oracle against what it must equal: transformers, the papers' formulas, worked examples."""
 
-from math import log
+from collections.abc import Sequence
+from math import inf, log
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from hybrid import HybridConfig, Keep
+from hybrid.merging import Tokens, merge
 from hybrid.reference import Oracle, Token, keep_best, merge_step, rotate, softmax_attention
 from tests.llavas import PATCHES, batch, random_llava
 
@@ -133,9 +136,61 @@ def test_several_tokens_may_merge_into_one_weighted_by_size() -> None:
 
 def test_the_threshold_must_be_exceeded_and_cls_is_left_alone() -> None:
     same = directions(0, 0, 0, 0)
-    assert merge_step(unmerged(4), same, threshold=1.0 + 1e-12).pairs == []
+    assert merge_step(unmerged(4), same, threshold=1.0).pairs == []
     assert merge_step(unmerged(4), same, threshold=0.5).pairs == [(2, 1)]  # first among equals
     assert merge_step(unmerged(2), same[:2], threshold=-1.0).pairs == []
+
+
+def one_image_as_dymu_reads_it(features: Tensor, thresholds: Sequence[float]) -> list[list[int]]:
+    """DyMU's path for one image: features [n, C], CLS first -> each token's patches, in order."""
+    groups: list[list[int]] = [[] if i == 0 else [i - 1] for i in range(len(features))]
+    for threshold in thresholds:
+        sizes = [max(1, len(group)) for group in groups]
+        unit = features / features.norm(dim=1, keepdim=True)
+        scores = unit[0::2] @ unit[1::2].T
+        scores[0] = -inf
+        best, partner = scores.max(dim=1)
+        sources = [2 * i for i in range(len(best)) if best[i] > threshold]
+        if not sources:
+            continue  # it returns before it puts anything together anew
+        total = features * torch.tensor(sizes).double()[:, None]
+        for source in sources:
+            into = 2 * int(partner[source // 2]) + 1
+            total[into] += total[source]
+            groups[into] = groups[into] + groups[source]
+        left = [i for i in range(0, len(groups), 2) if i not in sources]
+        order = [*left, *range(1, len(groups), 2)]
+        groups = [groups[i] for i in order]
+        sizes = [max(1, len(group)) for group in groups]
+        features = total[order] / torch.tensor(sizes).double()[:, None]
+    return groups
+
+
+def test_groups_are_those_of_dymus_path_for_one_image_sample_by_sample() -> None:
+    """24 images in one batch through four blocks, in each of which some have nothing to merge where
+    others do. No similarity is closer to another one, or to a threshold, than 1e-9."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(24, 26, 3, generator=generator).double()
+    thresholds = (0.9995, 0.999, 0.998, 0.99)
+    expected = [one_image_as_dymu_reads_it(image, thresholds) for image in images]
+
+    merged_nothing = set()
+    for number, image in enumerate(images):
+        tokens = [Token(image[0], ()), *(Token(x, (p,)) for p, x in enumerate(image[1:]))]
+        for block, threshold in enumerate(thresholds):
+            step = merge_step(tokens, torch.stack([t.feature for t in tokens]), threshold)
+            assert step.margin > 1e-9
+            merged_nothing.add((block, not step.pairs))
+            tokens = step.tokens
+        assert [sorted(t.patches) for t in tokens] == [sorted(g) for g in expected[number]]
+    assert len(merged_nothing) == 2 * len(thresholds), "each block merges nothing in some images"
+
+    batch = Tokens.unmerged(images)
+    for threshold in thresholds:
+        batch = merge(batch, batch.features, threshold)
+    for row, groups in enumerate(expected):
+        owners = batch.owner[row].tolist()
+        assert owners == [next(i for i, g in enumerate(groups) if p in g) for p in range(25)]
 
 
 def test_a_capacity_merges_only_as_many_as_it_must() -> None:

@@ -4,8 +4,8 @@ from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.merging:bipartite_soft_matching",
-    old='similarity.masked_fill(is_cls, float("-inf"))',
-    new="similarity",
+    old='similarity.clamp(max=1.0).masked_fill(is_cls, float("-inf"))',
+    new="similarity.clamp(max=1.0)",
     source=MADE,
     expected=("equivalence", "golden"),
 )

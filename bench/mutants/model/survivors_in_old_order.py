@@ -4,12 +4,8 @@ from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.merging:merge",
-    old="order = gone.long().argsort(dim=1, stable=True)",
-    new=(
-        "place = torch.cat([_arange_like(even_size) * 2, _arange_like(odd_size) * 2 + 1], "
-        "dim=1)\n"
-        "    order = (gone.long() * 9999 + place).argsort(dim=1, stable=True)"
-    ),
+    old="parity = slots & merged.any(dim=1, keepdim=True)",
+    new="parity = torch.zeros_like(slots)",
     source=MADE,
     expected=("equivalence", "golden"),
 )
