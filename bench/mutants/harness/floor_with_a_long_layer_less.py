@@ -4,8 +4,8 @@ from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="bench.timing.arms:floors_of",
-    old="hybrid.config.aggregation_layer + 1",
-    new="hybrid.config.aggregation_layer",
+    old="config.aggregation_layer + 1",
+    new="config.aggregation_layer",
     source=MADE,
     expected=("harness",),
 )
