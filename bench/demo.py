@@ -13,6 +13,7 @@ from bench.comparison.pictures import draw, kept_patches, model_views
 from bench.errors import UserError
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.profiles import Profile
+from bench.runs.recording import RecordingAnswerer
 from bench.tasks import load_task
 from bench.tasks.prompts import CAPTION_PROMPTS, DIRECTLY, vlmevalkit_frame
 from bench.timing.arms import answer_arm
@@ -55,7 +56,8 @@ def demonstrate(
         question: None asks for a description. Options may follow it: `... A. red B. green`.
 
     Raises:
-        UserError: no image in the file, or words that the model's tokenizer does not know.
+        UserError: no image in the file, words that the model's tokenizer does not know, or logits
+            that are not finite.
     """
     checkpoint = load_checkpoint(profile)
     asked = DESCRIBE if question is None else with_options(question)
@@ -63,10 +65,16 @@ def demonstrate(
     prompts = [vlmevalkit_frame(asked)]
     shipped = profile.data.coco or profile.prompts
     images = [_open(image) if image else load_task(shipped).samples[0].image()]
-    answerers = {name: Answerer(checkpoint, arm_config(name, profile, keep)) for name in _arms(arm)}
-    limit = profile.data.max_new_tokens_coco
-    answers = {name: a.answer(prompts, images, limit)[0] for name, a in answerers.items()}
+    answerers = {
+        name: RecordingAnswerer(checkpoint, arm_config(name, profile, keep), arm=name)
+        for name in _arms(arm)
+    }
     encoded = answerers[arm].encode(prompts, images)
+    limit = profile.data.max_new_tokens_coco
+    answers = {
+        name: answerer.answer_recorded(encoded, limit, ["the question"])[0][0]
+        for name, answerer in answerers.items()
+    }
     length = encoded["input_ids"].shape[1]
     model = answerers[arm].hybrid
     if model is None:
@@ -150,7 +158,7 @@ def _times(
     checkpoint.llava.generation_config.eos_token_id = None  # the same number of steps for both
     arms = {
         name: answer_arm(
-            Answerer(checkpoint, arm_config(name, profile, keep)), prompts, images, new_tokens
+            name, Answerer(checkpoint, arm_config(name, profile, keep)), prompts, images, new_tokens
         )
         for name in _arms(arm)
     }

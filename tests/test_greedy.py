@@ -132,7 +132,11 @@ def test_a_timed_dense_arm_does_one_step_a_token(tmp_path: Path) -> None:
     checkpoint = loaded(folder)
     samples = load_task("tiny-mmbench").samples[:2]
     arm = answer_arm(
-        Answerer(checkpoint, None), [s.prompt for s in samples], [s.image() for s in samples], 4
+        "dense",
+        Answerer(checkpoint, None),
+        [s.prompt for s in samples],
+        [s.image() for s in samples],
+        4,
     )
     shapes: list[torch.Size] = []
     head: Any = checkpoint.llava.lm_head

@@ -19,6 +19,7 @@ from bench.tasks import Sample, load_task
 
 PROFILE = load_profile("tiny")
 KEEP = resolve_keep(None, PROFILE)
+NAMES = [f"sample {i}" for i in range(8)]
 ONE, TWO = Tops((7, 2), ((20.0, 12.5), (30.0, 1.0))), Tops((8, 2), ((9.25, 9.0), (30.0, 1.0)))
 
 
@@ -37,11 +38,11 @@ def test_recording_changes_no_answer_and_names_every_token_up_to_the_end(
     checkpoint: Checkpoint, samples: list[Sample], arm: str
 ) -> None:
     config = arm_config(arm, PROFILE, KEEP)
-    answerer = RecordingAnswerer(checkpoint, config)
+    answerer = RecordingAnswerer(checkpoint, config, arm=arm)
     batch = answerer.encode([s.prompt for s in samples], [s.image() for s in samples])
     plain = Answerer(checkpoint, config)
     ids = plain.new_ids(batch, 8)
-    recorded = answerer.answer_recorded(batch, 8)
+    recorded = answerer.answer_recorded(batch, 8, NAMES)
     assert [text for text, _ in recorded] == plain.texts(ids)
     for row, (_, tops) in zip(ids.tolist(), recorded, strict=True):
         end = row.index(answerer.end_ids[0])
@@ -53,22 +54,22 @@ def test_recording_changes_no_answer_and_names_every_token_up_to_the_end(
 def test_the_recorded_logits_are_the_two_largest_of_the_model(
     checkpoint: Checkpoint, samples: list[Sample]
 ) -> None:
-    answerer = RecordingAnswerer(checkpoint, None)
+    answerer = RecordingAnswerer(checkpoint, None, arm="dense")
     batch = answerer.encode([s.prompt for s in samples], [s.image() for s in samples])
     with torch.inference_mode():
         logits = checkpoint.llava(**batch, logits_to_keep=1).logits[:, -1]
     expected = logits.topk(2).values
     for arm in (None, arm_config("off", PROFILE, KEEP)):
-        recorded = RecordingAnswerer(checkpoint, arm).answer_recorded(batch, 1)
+        recorded = RecordingAnswerer(checkpoint, arm, arm="tested").answer_recorded(batch, 1, NAMES)
         found = torch.tensor([tops.logits[0] for _, tops in recorded])
         torch.testing.assert_close(found, expected)
 
 
 def test_no_more_than_the_first_tokens_are_recorded(checkpoint: Checkpoint) -> None:
     task = load_task("tiny-coco", limit=6)
-    answerer = RecordingAnswerer(checkpoint, arm_config("hybrid", PROFILE, KEEP))
+    answerer = RecordingAnswerer(checkpoint, arm_config("hybrid", PROFILE, KEEP), arm="hybrid")
     batch = answerer.encode([s.prompt for s in task.samples], [s.image() for s in task.samples])
-    recorded = answerer.answer_recorded(batch, 12)
+    recorded = answerer.answer_recorded(batch, 12, NAMES)
     assert max(len(text.split()) for text, _ in recorded) > TOKENS
     for text, tops in recorded:
         assert len(tops.ids) == len(tops.logits) == min(TOKENS, len(text.split()) + 1)
@@ -79,14 +80,14 @@ def test_rounding_moves_margins_by_less_than_the_band_and_not_by_far_less(
 ) -> None:
     """Batches of 16 against one by one: the kernels sum in another order."""
     samples = list(load_task("tiny-mmbench", limit=12).samples)
-    answerer = RecordingAnswerer(checkpoint, None)
+    answerer = RecordingAnswerer(checkpoint, None, arm="dense")
 
     def margins(batch_size: int) -> list[tuple[float, float]]:
         found = []
         for start in range(0, len(samples), batch_size):
             part = samples[start : start + batch_size]
             batch = answerer.encode([s.prompt for s in part], [s.image() for s in part])
-            found += [tops.logits[0] for _, tops in answerer.answer_recorded(batch, 1)]
+            found += [tops.logits[0] for _, tops in answerer.answer_recorded(batch, 1, NAMES)]
         return found
 
     moved = [

@@ -81,7 +81,8 @@ def _infer(
     hashes = {"weights": checkpoint.weights_hash, "processor": checkpoint.processor_hash}
     spec = replace(spec, data={**spec.data, **hashes}, checkpoint=checkpoint.files)
     folder = folder_of(profile, arm, task, options)
-    answerer = RecordingAnswerer(checkpoint, arm_config(arm, profile, keep))
+    config = arm_config(arm, profile, keep)
+    answerer = RecordingAnswerer(checkpoint, config, arm=model_name(profile, arm))
     predictions = infer(
         folder,
         task,

@@ -176,7 +176,8 @@ def _answer_missing(
     ):
         bar.skip(len(shard) - len(missing))
         for batch, encoded in _encoded(missing, answerer, spec.batch_size):
-            answers = answerer.answer_recorded(encoded, spec.max_new_tokens)
+            named = [f"sample {sample.index} of {task.name}" for sample in batch]
+            answers = answerer.answer_recorded(encoded, spec.max_new_tokens, named)
             if task.kind == "mmbench":  # a caption has no letter that could flip
                 for sample, (_, tops) in zip(batch, answers, strict=True):
                     margin_file.write(margins.line(sample.index, tops))

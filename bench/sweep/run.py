@@ -140,7 +140,7 @@ def _measure(
     llava = answerers[DENSE].llava
     ends, llava.generation_config.eos_token_id = llava.generation_config.eos_token_id, None
     arms: dict[str, Arm] = {
-        name: answer_arm(answerer, prompts, images, new_tokens)
+        name: answer_arm(name, answerer, prompts, images, new_tokens)
         for name, answerer in answerers.items()
     }
     clock = clock_for(device)

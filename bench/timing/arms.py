@@ -13,6 +13,7 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import StoppingCriteria
 
+from bench.finite import demand_finite
 from bench.models import Answerer
 from bench.timing.gpu import known_gpu
 from bench.timing.host import measure_host_ceiling
@@ -22,13 +23,37 @@ from hybrid import HybridLlava
 
 
 def answer_arm(
-    answerer: Answerer, prompts: Sequence[str], images: Sequence[Image], new_tokens: int
+    name: str,
+    answerer: Answerer,
+    prompts: Sequence[str],
+    images: Sequence[Image],
+    new_tokens: int,
 ) -> Arm:
-    """Time `answerer` on one batch; nothing ends before `new_tokens` (at least 2) are there."""
+    """Time `answerer` on one batch; nothing ends before `new_tokens` (at least 2) are there.
+
+    Raises:
+        UserError: its logits are not finite, as `demand_finite` says.
+    """
     batch = answerer.encode(prompts, images)
-    if answerer.hybrid is not None:
-        return hybrid_arm(answerer.hybrid, batch, new_tokens)
-    return dense_arm(answerer.llava, batch, new_tokens)
+    return finite_arm(name, answerer.llava, answerer.hybrid, batch, new_tokens)
+
+
+def finite_arm(
+    name: str,
+    llava: Any,
+    hybrid: HybridLlava | None,
+    batch: Mapping[str, Tensor],
+    new_tokens: int,
+) -> Arm:
+    """Time `hybrid`, or transformers' own model if it is None, once its logits proved finite.
+
+    Raises:
+        UserError: as `demand_finite` says.
+    """
+    demand_finite(name, llava, hybrid, batch, new_tokens)
+    if hybrid is None:
+        return dense_arm(llava, batch, new_tokens)
+    return hybrid_arm(hybrid, batch, new_tokens)
 
 
 def ceiling_of(llava: Any, threads: int) -> Ceiling | None:

@@ -12,7 +12,7 @@ from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.profiles import Profile
 from bench.random_weights import random_model, random_prompts
 from bench.tasks import load_task
-from bench.timing.arms import dense_arm, floors_of, hybrid_arm
+from bench.timing.arms import finite_arm, floors_of
 from bench.timing.interleave import Arm
 from bench.timing.roofline import Ceiling, Floor
 from bench.weights import Weights
@@ -49,11 +49,13 @@ class Case:
         return cls(profile, model.llava, keep, encoded)
 
     def arm(self, name: str) -> Arm:
-        """By a name of `bench.models.ARMS`."""
-        hybrid, new_tokens = self._hybrid(name), self.profile.timing.new_tokens
-        if hybrid is None:
-            return dense_arm(self.llava, self.batch, new_tokens)
-        return hybrid_arm(hybrid, self.batch, new_tokens)
+        """By a name of `bench.models.ARMS`.
+
+        Raises:
+            UserError: its logits are not finite, as `demand_finite` says.
+        """
+        new_tokens = self.profile.timing.new_tokens
+        return finite_arm(name, self.llava, self._hybrid(name), self.batch, new_tokens)
 
     def floors(self, name: str, ceiling: Ceiling) -> dict[str, Floor]:
         """Stage -> the least time it could take."""
