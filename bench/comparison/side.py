@@ -14,7 +14,7 @@ from bench.references.letters import answers_sha256
 from bench.references.store import read_reference
 from bench.runs import margins
 from bench.runs.margins import Tops
-from bench.runs.predictions import FILE, demand_sealed, read_predictions
+from bench.runs.predictions import FILE, SEAL, demand_sealed, read_predictions
 from bench.strict_json import parse
 from bench.tasks import DEFAULT_MATCHER
 from bench.tasks.caption_lists import parse_references
@@ -23,7 +23,7 @@ from bench.tasks.load import KNOWN, kind_of
 from bench.tasks.matchers import get_matcher
 from bench.tasks.mmbench import LEVELS, MMBench, Question, read_questions
 from bench.tasks.table import Table, parse_index, shown
-from bench.tasks.task import NOT_RECORDED, Kind, check_predictions
+from bench.tasks.task import NOT_RECORDED, Kind, Task, check_predictions
 from bench.tasks.xlsx import read_xlsx
 
 
@@ -108,10 +108,37 @@ def load_side(source: str, *, matcher: str | None = None, references: Path | Non
     )
 
 
+def run_side(folder: Path, task: Task) -> Side:
+    """A finished run on `task`, by its predictions: a sheet can't hold every text.
+
+    A run of other data, or one of which only the sheet was kept, is what `load_side` says of it.
+
+    Raises:
+        UserError: as `load_side`.
+    """
+    document = _document(folder / "run.json", "data", "config")
+    same = document.get("data", {}).get("hash") == task.data_hash
+    if not (same and (folder / FILE).is_file()):
+        return load_side(str(folder))
+    scores = _document(folder / "scores.json", "recipe", "values")
+    demand_sealed(folder)
+    if not (folder / SEAL).is_file():  # of an older version: its sheet can still tell
+        for sheet in _sheets(folder):
+            _demand_unedited(folder, read_xlsx(sheet))
+    predictions = read_predictions(folder / FILE, task.indices, repair=False)
+    check_predictions(str(folder / FILE), task.indices, predictions)
+    table = task.table
+    rows = {i: {**row, "prediction": predictions[i]} for i, row in table.rows.items()}
+    columns = tuple(dict.fromkeys((*table.columns, "prediction")))
+    name = str(document.get("model", folder.name))
+    answered = Table(table.source, columns, rows)
+    return _from_table(answered, name, str(folder), folder, None, document, scores)
+
+
 def _from_folder(folder: Path, source: str, matcher: str | None) -> Side:
     document = _document(folder / "run.json", "data", "config")
     scores = _document(folder / "scores.json", "recipe", "values")
-    sheets = sorted(folder.glob("[!.~]*.xlsx"))
+    sheets = _sheets(folder)
     if len(sheets) != 1:
         raise UserError(
             f"{folder} holds {len(sheets)} .xlsx files, a finished run has one: give the file"
@@ -119,6 +146,10 @@ def _from_folder(folder: Path, source: str, matcher: str | None) -> Side:
     name, table = str(document.get("model", folder.name)), read_xlsx(sheets[0])
     _demand_unedited(folder, table)
     return _from_table(table, name, source, folder, matcher, document, scores)
+
+
+def _sheets(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[!.~]*.xlsx"))
 
 
 def _demand_unedited(folder: Path, table: Table) -> None:
@@ -159,10 +190,19 @@ def _values(scores: Mapping[str, Any], source: Path) -> dict[int, float]:
     values = {}
     for text, value in scores.get("values", {}).items():
         index = parse_index(text)
-        if index is None or not isinstance(value, int | float) or not math.isfinite(value):
+        if index is None or not _is_finite(value):
             raise UserError(f"{source} is damaged at {shown(text)}: finish the run with --reuse")
         values[index] = float(value)
     return values
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _data_of(sheet: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.comparison.flips import near_ties
 from bench.comparison.recorded import cut
 from bench.comparison.same import demand_comparable, demand_same_model
-from bench.comparison.side import Side, load_side
+from bench.comparison.side import Side, load_side, run_side
 from bench.errors import UserError
 from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.gates.captions import caption_gate, paired_gate
@@ -224,8 +224,8 @@ def _sides(
     if baseline is None:
         dense, dense_score = evaluate(checkpoint, profile, "dense", keep, task, options)
         comparable(score, dense_score)
-        baseline = load_side(str(dense))
-    side = load_side(str(folder))
+        baseline = run_side(dense, task)
+    side = run_side(folder, task)
     demand_comparable(baseline, side)
     demand_same_model(baseline, side)
     return side, baseline
@@ -239,7 +239,7 @@ def _baseline(against: Path, task: Task) -> Side:
             f"{against} holds no run on {task.name}: give a folder as WORK_DIR/{against.name} that"
             " python -m bench run filled with a run for each data set"
         )
-    return load_side(str(folder))
+    return run_side(folder, task)
 
 
 def _said(side: Side, against: Path | None) -> str:

@@ -1,12 +1,12 @@
 """Pictures of what the judged arm kept of a few images, those that it lost first."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.report.evidence import Picture
 from bench.runs.identity import read_document
+from bench.strict_json import parse
 from bench.tasks import Task
 
 SHOWN = 3
@@ -39,7 +39,7 @@ def kept_pictures(run: Path, baseline: Path, task: Task) -> list[Picture]:
 
 def _values(run: Path) -> Mapping[int, float]:
     try:
-        values = json.loads((run / "scores.json").read_text(encoding="utf-8"))["values"]
+        values = parse((run / "scores.json").read_bytes())["values"]
         return {int(index): float(value) for index, value in values.items()}
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"{run}: its scores.json can't be read: {error}; score it again") from None

@@ -1,6 +1,5 @@
 """All that a run's answers depend on: written to run.json, and compared before it goes on."""
 
-import json
 import os
 import platform
 import subprocess
@@ -17,6 +16,7 @@ import hybrid
 from bench.checkpoint_identity import sha256
 from bench.errors import UserError
 from bench.runs.predictions import FILE, RANK_FILES
+from bench.strict_json import parse
 from bench.tasks.table import shown
 
 RUN_FILE = "run.json"
@@ -109,7 +109,7 @@ def demand_same(folder: Path, document: Mapping[str, Any], keys: Sequence[str]) 
 def read_document(path: Path) -> dict[str, Any]:
     """A run.json; raises `UserError` if it is none."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is damaged: run again without --reuse") from error
     if not isinstance(document, dict):

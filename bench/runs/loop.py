@@ -132,11 +132,11 @@ def saved_predictions(folder: Path, task: Task, spec: RunSpec) -> dict[int, str]
 
 
 def write_score(folder: Path, task: Task, model: str, predictions: Mapping[int, str]) -> Score:
-    """Score the predictions, and write that and VLMEvalKit's own files."""
+    """Score the predictions, and write that, then VLMEvalKit's own files, as far as they can."""
     with _resumable(folder):
         score = task.score(predictions)
-        task.write_official(folder, f"{model}_{task.name}", predictions, score)
         _write_json(folder / "scores.json", score.to_json())
+        task.write_official(folder, f"{model}_{task.name}", predictions, score)
     return score
 
 

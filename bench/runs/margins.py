@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.runs.predictions import whole_lines
 from bench.strict_json import parse
+from bench.tasks.answers import is_whole
 from bench.tasks.atomic import write_atomically
 
 FILE = "margins.jsonl"
@@ -50,9 +51,10 @@ def read_margins(folder: Path, known: Collection[int], *, repair: bool = False) 
             try:
                 row = parse(text)
                 pairs = tuple((float(top), float(second)) for top, second in row["logits"])
-                tops = Tops(tuple(int(id) for id in row["ids"]), pairs)
-                index = int(row["index"])
-            except (ValueError, KeyError, TypeError) as error:
+                tops, index = Tops(tuple(row["ids"]), pairs), row["index"]
+                if not all(map(is_whole, (index, *tops.ids))):
+                    raise TypeError("ids are whole numbers")
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
                 raise UserError(
                     f"{path}: line {number} is damaged; delete that line, its margin is then not"
                     " recorded"

@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import TextIO
 
 from bench.errors import UserError
+from bench.printable import printable
+from bench.strict_json import parse
+from bench.tasks.answers import answer_in
 from bench.tasks.atomic import write_atomically
+from bench.tasks.table import shown
 
 FILE = "predictions.jsonl"
 RANK_FILES = "predictions.rank-*.jsonl"
 SEAL = "predictions.sha256"
 SEALED = (FILE, "margins.jsonl")
+MEND = "delete that line and run again with --reuse"
 
 
 def read_predictions(path: Path, known: Collection[int], *, repair: bool = True) -> dict[int, str]:
@@ -29,17 +34,22 @@ def read_predictions(path: Path, known: Collection[int], *, repair: bool = True)
         repair: cut a torn last line off the file; without it, the line is only left out.
 
     Raises:
-        UserError: for a damaged line before the last one, and unknown or repeated indices.
+        UserError: for a line that is not whole number and text, and unknown or repeated indices.
     """
     predictions: dict[int, str] = {}
     for number, line in enumerate(whole_lines(path, repair=repair), start=1):
         try:
-            row = json.loads(line)
-            index, answer = int(row["index"]), str(row["prediction"])
-        except (ValueError, KeyError, TypeError) as error:
+            row = parse(line)
+        except ValueError as error:
             raise UserError(
-                f"{path}: line {number} is damaged; delete that line and run again with --reuse"
+                f"{path}: line {number} is damaged ({printable(str(error))}); {MEND}"
             ) from error
+        index, answer = answer_in(row)
+        if index is None or answer is None:
+            raise UserError(
+                f"{path}: line {number} is damaged: it needs a whole number index and a text"
+                f" prediction, and is {shown(row)}; {MEND}"
+            )
         if index not in known:
             raise UserError(
                 f"{path}: line {number} answers sample {index}, which is not in the data"

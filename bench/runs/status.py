@@ -1,12 +1,14 @@
 """What is in a folder of runs: how far each is, how fast, and what it runs."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from bench.errors import UserError
 from bench.runs.predictions import FILE, RANK_FILES
+from bench.strict_json import parse
+from bench.tasks.answers import is_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +72,9 @@ def read_status(folder: Path) -> RunStatus:
     """Reads files only: a run that goes on meanwhile is not disturbed."""
     path = folder / "run.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse(path.read_bytes())
         model, data = str(document["model"]), str(document["data"]["name"])
-        samples, before = int(document["samples"]), int(document["answered_before"])
+        samples, before = _whole(document["samples"]), _whole(document["answered_before"])
         config = ", ".join(f"{name} {value}" for name, value in document["config"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged, or of an older version: run again") from error
@@ -98,6 +100,12 @@ def _indices(file: Path) -> list[int]:
     """Of the lines that are complete; the last one may be in the middle of being written."""
     lines = file.read_bytes().split(b"\n")[:-1]
     try:
-        return [int(json.loads(text)["index"]) for text in lines]
+        return [_whole(parse(text)["index"]) for text in lines]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} holds a damaged line: run with --reuse to see which") from error
+
+
+def _whole(value: Any) -> int:
+    if not is_whole(value):
+        raise TypeError(f"{value!r} is no whole number")
+    return int(value)

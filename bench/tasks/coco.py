@@ -14,6 +14,7 @@ from bench.errors import UserError
 from bench.tasks.atomic import write_atomically
 from bench.tasks.caption_lists import parse_references
 from bench.tasks.captions import BLEU_ORDER, score_captions
+from bench.tasks.export import export
 from bench.tasks.images import image_loader
 from bench.tasks.prompts import (
     CAPTION_FRAMES,
@@ -33,7 +34,6 @@ from bench.tasks.task import (
     prompt_sha256,
 )
 from bench.tasks.tokenise import DEFAULT_TOKENISER, check_tokeniser
-from bench.tasks.xlsx import write_xlsx
 
 
 class CocoCaptions:
@@ -101,6 +101,10 @@ class CocoCaptions:
             samples.append(Sample(index, text, image_loader(self._table, index)))
         return samples
 
+    @property
+    def table(self) -> Table:
+        return self._table.without("image")
+
     @cached_property
     def data_hash(self) -> str:
         return self._table.sha256()
@@ -139,9 +143,10 @@ class CocoCaptions:
         """
         sheet, scores = folder / f"{stem}.xlsx", folder / f"{stem}_score.json"
         check_predictions(self._table.source, self._table.rows, predictions)
-        write_xlsx(sheet, self._table.without("image"), predictions)
+        written = export(sheet, self.table, predictions, asked=("answer", "question"))
+        sheets = (sheet,) if written else ()
         if score.recipe["tokeniser"] != "raw":
-            return (sheet,)
+            return sheets
         times_100 = {name: metric.value * 100 for name, metric in score.metrics.items()}
         layout = {
             "Bleu": [times_100[f"BLEU-{n}"] for n in range(1, BLEU_ORDER + 1)],
@@ -149,7 +154,7 @@ class CocoCaptions:
             "CIDEr": times_100["CIDEr"],
         }
         write_atomically(scores, json.dumps(layout, indent=4).encode())
-        return sheet, scores
+        return *sheets, scores
 
 
 def _demand_asked(table: Table, question: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.tasks.atomic import write_atomically
+from bench.tasks.export import export
 from bench.tasks.images import image_loader
 from bench.tasks.matchers import DEFAULT_MATCHER, get_matcher
 from bench.tasks.prompts import IMAGE, MULTIPLE_CHOICE_PROMPTS, get_prompt
@@ -30,10 +31,11 @@ from bench.tasks.task import (
     mean_metric,
     prompt_sha256,
 )
-from bench.tasks.xlsx import write_xlsx
 
 ROTATION = 1_000_000
 LEVELS = ("l2-category", "category")
+# What is read to ask and to score a question; other columns are carried along.
+ASKED = frozenset(("question", "hint", "answer", "split", *LEVELS, *string.ascii_uppercase))
 ABBREVIATIONS = {
     "attribute_reasoning": "AR",
     "coarse_perception": "CP",
@@ -114,6 +116,10 @@ class MMBench:
             samples.append(Sample(item.index, text, image_loader(self._table, item.index)))
         return samples
 
+    @property
+    def table(self) -> Table:
+        return self._table.without("image")
+
     @cached_property
     def data_hash(self) -> str:
         return self._table.sha256()
@@ -167,12 +173,12 @@ class MMBench:
     def write_official(
         self, folder: Path, stem: str, predictions: Mapping[int, str], score: Score
     ) -> Sequence[Path]:
-        """VLMEvalKit's `{stem}.xlsx` and `{stem}_acc.csv`."""
+        """VLMEvalKit's `{stem}_acc.csv` and, where all fits into one, `{stem}.xlsx`."""
         sheet, accuracy = folder / f"{stem}.xlsx", folder / f"{stem}_acc.csv"
         check_predictions(self._table.source, self._table.rows, predictions)
-        write_xlsx(sheet, self._table.without("image"), predictions)
         write_atomically(accuracy, self._accuracy_csv(score).encode())
-        return sheet, accuracy
+        written = export(sheet, self.table, predictions, asked=ASKED)
+        return (sheet, accuracy) if written else (accuracy,)
 
     def _accuracy_csv(self, score: Score) -> str:
         """One row a split; where a split lacks a category, an empty cell."""

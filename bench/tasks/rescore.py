@@ -1,12 +1,11 @@
 """Score a file of predictions: VLMEvalKit's `.xlsx` or this project's `.jsonl`."""
 
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.printable import printable
 from bench.strict_json import parse
+from bench.tasks.answers import answer_in
 from bench.tasks.coco import CocoCaptions
 from bench.tasks.files import demand_file
 from bench.tasks.load import kind_of, load_task
@@ -110,7 +109,7 @@ def read_jsonl(path: Path) -> dict[int, str]:
                 f" {shown(line.decode(errors='replace'))}; if the run was killed,"
                 " continue it with --reuse"
             ) from err
-        index, prediction = _fields(record)
+        index, prediction = answer_in(record)
         if index is None or prediction is None:
             raise UserError(
                 f"{path}: line {number}: needs a whole number index and a text prediction, has"
@@ -122,12 +121,3 @@ def read_jsonl(path: Path) -> dict[int, str]:
     if not predictions:
         raise UserError(f"{path}: holds no predictions")
     return predictions
-
-
-def _fields(record: object) -> tuple[int | None, str | None]:
-    if not isinstance(record, Mapping):
-        return None, None
-    index, prediction = record.get("index"), record.get("prediction")
-    whole = isinstance(index, int) and not isinstance(index, bool)
-    text = isinstance(prediction, str) and not re.search("[\ud800-\udfff]", prediction)
-    return index if whole else None, prediction if text else None

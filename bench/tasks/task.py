@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 from PIL import Image
 
 from bench.errors import UserError
+from bench.tasks.table import Table
 
 Kind = Literal["mmbench", "coco"]
 NOT_RECORDED = "not recorded"
@@ -114,6 +115,11 @@ class Task(Protocol):
     @property
     def indices(self) -> Collection[int]:
         """The rows to predict, in file order."""
+        ...
+
+    @property
+    def table(self) -> Table:
+        """The rows, without their images."""
         ...
 
     @property

@@ -14,6 +14,7 @@ from bench.tasks.table import Table, build_table
 
 LONGEST_CELL = 32767  # Excel's limit; openpyxl would cut the rest off without a word
 MOST_ROWS = 1_048_576  # Excel's limit
+MOST_COLUMNS = 16_384  # Excel's limit
 MOST_CELLS = 10_000_000
 MOST_BYTES = 1 << 30  # unpacked; a zip can hold a thousandfold of its own size
 # Characters XML can't hold stand as _xHHHH_ in a workbook; text that looks so gets _x005F first.
@@ -133,8 +134,30 @@ def write_xlsx(path: Path, table: Table, predictions: Mapping[int, str]) -> None
     write_atomically(path, content.getvalue())
 
 
+def unfit(table: Table, predictions: Mapping[int, str]) -> dict[str | None, str]:
+    """Column -> why it can't be in a workbook; None stands for the whole of it."""
+    if len(table.rows) + 1 > MOST_ROWS or len(table.columns) + 2 > MOST_COLUMNS:
+        return {None: f"an .xlsx sheet holds {MOST_ROWS:,} rows and {MOST_COLUMNS:,} columns"}
+    found: dict[str | None, str] = {}
+    for column in table.columns:
+        if len(_escaped(column)) > LONGEST_CELL:
+            found[column] = f"its name is longer than the {LONGEST_CELL} characters of a cell"
+    for index, row in table.rows.items():
+        for column, text in (*row.items(), ("prediction", predictions[index])):
+            if column not in found and (length := len(_escaped(text))) > LONGEST_CELL:
+                found[column] = (
+                    f"in the row with index {index} it has {length} characters, an .xlsx cell holds"
+                    f" {LONGEST_CELL}"
+                )
+    return found
+
+
+def _escaped(text: str) -> str:
+    return _UNSAFE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
+
+
 def _cell_text(path: Path, index: int, column: str, text: str) -> str:
-    escaped = _UNSAFE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
+    escaped = _escaped(text)
     if len(escaped) > LONGEST_CELL:
         raise UserError(
             f"{path}: index {index}: {column} has {len(escaped)} characters, an .xlsx cell holds"
