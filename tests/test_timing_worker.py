@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bench import remark
 from bench.timing import case, pinning, worker
 from bench.timing.interleave import Arm, Stopwatch
 from bench.timing.worker import _WARM_UP, _Worker
@@ -29,6 +30,12 @@ def _collector_as_before() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _remarks_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is a process of its own, and silences them for good."""
+    monkeypatch.setattr(remark, "_silent", False)
 
 
 @pytest.fixture
