@@ -42,6 +42,20 @@ def test_the_documented_table_holds_every_mutant_and_no_other() -> None:
     assert sorted(documented) == sorted(named.name for named in load_mutants())
 
 
+@pytest.mark.parametrize(
+    ("document", "count"),
+    [
+        ("README.md", r"(\d+) planted defects"),
+        ("README.md", r"plants (\d+) defects"),
+        ("CHANGELOG.md", r"`mutants`: (\d+) planted defects"),
+        ("docs/mutants.md", r"All (\d+) mutants"),
+    ],
+)
+def test_documents_count_the_mutants_that_there_are(document: str, count: str) -> None:
+    text = (Path(__file__).parents[1] / document).read_text(encoding="utf-8")
+    assert re.findall(count, text) == [str(len(load_mutants()))]
+
+
 def test_there_are_the_published_defects_and_thirty_more() -> None:
     sources = [named.mutant.source for named in load_mutants()]
     assert sum(source == MADE for source in sources) >= 30
