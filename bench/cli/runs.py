@@ -162,7 +162,10 @@ def score(
         Path,
         typer.Argument(help="VLMEvalKit's .xlsx, predictions.jsonl, or a finished run's folder."),
     ],
-    data: Annotated[str | None, typer.Option(help="The data that a .jsonl answers.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="The data that a .jsonl answers, if no run.json beside it says so."),
+    ] = None,
     matcher: MatcherOption = DEFAULT_MATCHER,
     tokeniser: TokeniserOption = "raw",
     spice: SpiceOption = False,
@@ -176,12 +179,19 @@ def score(
 
     if file.is_dir():
         sheets = sorted(file.glob("[!.~]*.xlsx"))
+        if not sheets and (file / "predictions.jsonl").is_file():  # not scored yet, or too long
+            sheets = [file / "predictions.jsonl"]
         if len(sheets) != 1:
             raise UserError(
                 f"{file} holds {len(sheets)} .xlsx files, a finished run has one: give the file"
             )
         file = sheets[0]
-    found = score_file(file, data=data, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
+    if data is None and file.suffix == ".jsonl" and (file.parent / "run.json").is_file():
+        from bench.runs.rescore import score_answers
+
+        found = score_answers(file, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
+    else:
+        found = score_file(file, data=data, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
     print_score(found, title=str(file))
 
 

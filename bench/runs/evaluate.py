@@ -16,6 +16,8 @@ from bench.runs.loop import infer, saved_predictions, write_score
 from bench.runs.ranks import ALONE, Ranks, world_size
 from bench.runs.recording import RecordingAnswerer
 from bench.tasks import DEFAULT_MATCHER, DEFAULT_PROMPT, DEFAULT_TOKENISER, Score, Task, load_task
+from bench.tasks.hub import PREFIX
+from bench.tasks.load import KNOWN
 from hybrid import HybridConfig, Keep
 
 
@@ -138,7 +140,16 @@ def _spec(profile: Profile, arm: str, keep: Keep, task: Task, options: Options) 
         batch_size=options.batch_size or lengths.batch_size,
         dtype=profile.model.dtype,
         device=profile.model.device,
+        asked={"data": _source(task), "prompt": options.prompt},
     )
+
+
+def _source(task: Task) -> str:
+    """What `load_task` finds the data by, from any working directory."""
+    source = task.table.source
+    if task.name in KNOWN:
+        return task.name
+    return source if source.startswith(PREFIX) else str(Path(source).resolve())
 
 
 def describe(config: HybridConfig | None) -> str:

@@ -50,7 +50,10 @@ PACKAGES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a run's answers depend on; `checkpoint` is its files' digests, unknown to scoring."""
+    """What a run's answers depend on; `checkpoint` is its files' digests, unknown to scoring.
+
+    asked: where its data lies and by which prompt it was asked, to find both again.
+    """
 
     model: str
     config: Mapping[str, Any]
@@ -60,6 +63,7 @@ class RunSpec:
     dtype: str
     device: str
     checkpoint: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """For run.json."""
@@ -76,6 +80,7 @@ class RunSpec:
                 **{name: version(name) for name in PACKAGES},
                 "torch": torch.__version__,  # with its build: +cpu, +cu130
             },
+            "asked": dict(self.asked),
             "batch_size": self.batch_size,
             "device": self.device,
             "threads": torch.get_num_threads(),

@@ -7,6 +7,7 @@ A run is a folder: `run.json` (what exactly ran), `predictions.jsonl` (one line 
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -77,7 +78,7 @@ def infer(
         before = len(read_all(folder, task.indices, repair=True))
         margins.read_margins(folder, task.indices, repair=True)
         counts = {"samples": len(task.indices), "answered_before": before, "ranks": ranks.size}
-        _write_json(folder / RUN_FILE, document | counts)
+        _write_json(folder / RUN_FILE, document | counts | {"started": time.time()})
 
     def finish() -> None:
         predictions.update(read_all(folder, task.indices, repair=False))

@@ -1,5 +1,6 @@
 """What is in a folder of runs: how far each is, how fast, and what it runs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +11,12 @@ from bench.runs.predictions import FILE, RANK_FILES
 from bench.strict_json import parse
 from bench.tasks.answers import is_whole
 
+SAME_S = 2.0  # between noting the time and writing the file; some file systems count by twos
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus:
-    """One run. `rate` is in answers a second since it was last started; None before the first.
+    """One run. `rate` is in answers a second since it was last started.
 
     Attributes:
         folder: of the run.
@@ -22,8 +25,8 @@ class RunStatus:
         config: what is reduced, as `name value`.
         answered: lines completely written, by all ranks.
         samples: how many it takes.
-        rate: None if nothing was answered since.
-        last_write: of an answer; None before the first.
+        rate: None if nothing was answered since, or the times are a copy's.
+        last_write: of an answer; None before the first, and if the times are a copy's.
         scored: whether there is a score.
     """
 
@@ -44,7 +47,9 @@ class RunStatus:
     def text(self) -> str:
         """Some lines for a terminal."""
         rate = "-" if self.rate is None else f"{self.rate:.1f}/s since its last start"
-        last = "never" if self.last_write is None else self.last_write.isoformat(" ", "seconds")
+        last = "never" if self.answered == 0 else "at a time that the files do not tell"
+        if self.last_write is not None:
+            last = self.last_write.isoformat(" ", "seconds")
         state = "not complete: continue with --reuse"
         if self.complete:
             state = "complete" if self.scored else "answered, not scored: run with --mode eval"
@@ -80,9 +85,11 @@ def read_status(folder: Path) -> RunStatus:
         raise UserError(f"{path} is damaged, or of an older version: run again") from error
     files = [file for file in (folder / FILE, *folder.glob(RANK_FILES)) if file.is_file()]
     answered = len({index for file in files for index in _indices(file)})
-    started = path.stat().st_mtime
+    started = _started(path, document)
     written = max((file.stat().st_mtime for file in files if file.stat().st_size), default=None)
-    spent = 0.0 if written is None else written - started
+    if started is None:
+        written = None
+    spent = 0.0 if written is None or started is None else written - started
     return RunStatus(
         folder=folder,
         model=model,
@@ -94,6 +101,15 @@ def read_status(folder: Path) -> RunStatus:
         last_write=None if written is None else datetime.fromtimestamp(written).astimezone(),
         scored=(folder / "scores.json").is_file(),
     )
+
+
+def _started(path: Path, document: Mapping[str, Any]) -> float | None:
+    """When the run was last started; None where it is not known, or the files' own times are not
+    those of the run: a copy has later ones, unless it keeps them."""
+    noted = document.get("started")
+    if isinstance(noted, bool) or not isinstance(noted, int | float):
+        return None
+    return float(noted) if abs(path.stat().st_mtime - noted) < SAME_S else None
 
 
 def _indices(file: Path) -> list[int]:

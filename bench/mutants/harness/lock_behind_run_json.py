@@ -17,7 +17,7 @@ MUTANT = Mutant(
         "        margins.read_margins(folder, task.indices, repair=True)\n"
         '        counts = {"samples": len(task.indices), "answered_before": before,'
         ' "ranks": ranks.size}\n'
-        "        _write_json(folder / RUN_FILE, document | counts)\n"
+        '        _write_json(folder / RUN_FILE, document | counts | {"started": time.time()})\n'
     ),
     new=(
         "        earlier = folder.is_dir() and any(folder.iterdir())\n"
@@ -31,7 +31,7 @@ MUTANT = Mutant(
         "        margins.read_margins(folder, task.indices, repair=True)\n"
         '        counts = {"samples": len(task.indices), "answered_before": before,'
         ' "ranks": ranks.size}\n'
-        "        _write_json(folder / RUN_FILE, document | counts)\n"
+        '        _write_json(folder / RUN_FILE, document | counts | {"started": time.time()})\n'
         "        held.enter_context(locked(folder))\n"
     ),
     source="https://github.com/stanford-crfm/helm/issues/1354",

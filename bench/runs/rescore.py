@@ -1,0 +1,56 @@
+"""Score the answers of a run's folder by what its run.json says that it was asked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.errors import UserError
+from bench.runs.identity import RUN_FILE, read_document
+from bench.runs.predictions import FILE, demand_sealed
+from bench.tasks import Score, Task, load_task
+from bench.tasks.rescore import read_jsonl
+
+
+def score_answers(path: Path, *, matcher: str, tokeniser: str, with_spice: bool) -> Score:
+    """The score of `predictions.jsonl`, which lies beside the run.json of its run.
+
+    Raises:
+        UserError: the run is not finished or was changed, or its data are not found any more, or
+            are others.
+    """
+    told = path.parent / RUN_FILE
+    document = read_document(told)
+    asked, data = document.get("asked"), document.get("data")
+    if not isinstance(asked, Mapping) or not isinstance(data, Mapping):
+        raise UserError(f"{told} does not say where its data lie: say it by --data")
+    source, prompt = asked.get("data"), asked.get("prompt")
+    if not isinstance(source, str) or not isinstance(prompt, str):
+        raise UserError(f"{told} does not say where its data lie: say it by --data")
+    if path.name == FILE:
+        demand_sealed(path.parent)
+    predictions = read_jsonl(path)
+    if len(predictions) != document.get("samples"):
+        raise UserError(
+            f"{path} has {len(predictions)} of {document.get('samples')} answers: finish the run"
+            " with --reuse"
+        )
+
+    def load(groups: tuple[int, ...] | None) -> Task:
+        return load_task(
+            source,
+            prompt=prompt,
+            matcher=matcher,
+            tokeniser=tokeniser,
+            with_spice=with_spice,
+            subset=groups,
+        )
+
+    task = load(None)
+    if len(task.indices) != len(predictions):  # the run was on some of them
+        known = set(task.indices)
+        task = load(tuple({task.group_key(index): None for index in predictions if index in known}))
+    if task.data_hash != data.get("hash"):
+        raise UserError(
+            f"{source} does not hold the data that {path.parent} answers: say by --data where they"
+            " lie"
+        )
+    return task.score(predictions)
