@@ -1,7 +1,10 @@
 """The small untrained LLaVA that equivalence tests run on, and batches for it."""
 
+from collections.abc import Sequence
 from itertools import product
-from typing import Any, get_args
+from typing import Any, Literal, get_args
+
+import pytest
 
 from bench.untrained import Batch, Shape, batch_of, untrained_llava
 from hybrid import HybridConfig
@@ -11,15 +14,30 @@ SHAPE = Shape()
 PATCHES, IMAGE_TOKEN = SHAPE.patches, SHAPE.image_token
 VISION_BLOCKS = SHAPE.vision_layers
 
+# Text tokens before and after the image. Each prompt is longer than the one before it.
+PROMPTS = [(4, 6), (3, 8), (2, 13), (9, 10)]
+Longest = Literal["first", "last"]
+EITHER_WAY = pytest.mark.parametrize("longest", ["first", "last"], ids="longest-{}".format)
+
 
 def random_llava(*, groups: int = 4, layers: int = 5) -> Any:
     """6 x 6 patches, 4 CLIP blocks, `layers` Llama layers with `groups` key-value heads of 4."""
     return untrained_llava(Shape(key_value_heads=groups, text_layers=layers))
 
 
-def batch(size: int) -> Batch:
-    """Prompts of different lengths, the image at different places."""
-    return batch_of(SHAPE, [(4, 6), (3, 12), (5, 3), (2, 2)][:size])
+def batch(size: int, longest: Longest = "last") -> Batch:
+    """Prompts of different lengths, the image at different places; all but the longest are padded.
+
+    What must hold for every batch is tested `EITHER_WAY`, with the same prompts: whoever asks the
+    first row alone is wrong if it is the longest, whoever asks the last one if that is.
+    """
+    given = batch_of(SHAPE, PROMPTS[:size])
+    return given if longest == "last" else in_order(given, range(size)[::-1])
+
+
+def in_order(given: Batch, rows: Sequence[int]) -> Batch:
+    """The same samples, padded as they were, in another order."""
+    return Batch(*(tensor[[*rows]] for tensor in vars(given).values()))
 
 
 def every_config() -> list[HybridConfig]:
@@ -45,12 +63,15 @@ def every_config() -> list[HybridConfig]:
 
 
 __all__ = [
+    "EITHER_WAY",
     "IMAGE_TOKEN",
     "PATCHES",
     "SHAPE",
     "VISION_BLOCKS",
     "Batch",
+    "Longest",
     "batch",
     "every_config",
+    "in_order",
     "random_llava",
 ]

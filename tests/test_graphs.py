@@ -9,7 +9,7 @@ import torch
 from bench.untrained import Batch, batch_of
 from hybrid import ConfigError, HybridConfig, HybridLlava, graphs, hybridize
 from hybrid.graphs import GraphedLlava, bucket_of, left_padded
-from tests.llavas import SHAPE, batch, random_llava
+from tests.llavas import EITHER_WAY, SHAPE, Longest, batch, random_llava
 from tests.played_graphs import PlayedGraph, played_capture, tensors
 
 
@@ -27,13 +27,14 @@ def test_a_prompt_longer_than_every_bucket_names_the_limit_and_how_to_raise_it()
         bucket_of(769, (640, 768))
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("keep", ["5", "0.5", "none"])
 @pytest.mark.parametrize("thresholds", [None, (0.6, 0.5, 0.4, 1.0)])
 def test_padding_to_a_bucket_changes_no_logits(
-    llava: Any, keep: str, thresholds: tuple[float, ...] | None
+    llava: Any, keep: str, thresholds: tuple[float, ...] | None, longest: Longest
 ) -> None:
     config = HybridConfig(keep=keep, aggregation_layer=1, thresholds=thresholds)
-    model, given = hybridize(llava, config), batch(4)
+    model, given = hybridize(llava, config), batch(4, longest)
     inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
     plain = model.prefill(inputs, 1).logits
     padded = model.prefill(left_padded(inputs, 64), 1).logits
@@ -57,14 +58,15 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[PlayedGraph]:
 CONFIG = HybridConfig(keep=5, aggregation_layer=1, thresholds=(0.6, 0.5, 0.4, 1.0))
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("keep", ["5", "0.5", "none"])
 @pytest.mark.parametrize("size", [1, 4])
 def test_played_replay_answers_as_eager_does(
-    llava: Any, captures: list[PlayedGraph], size: int, keep: str
+    llava: Any, captures: list[PlayedGraph], size: int, keep: str, longest: Longest
 ) -> None:
     config = HybridConfig(keep=keep, aggregation_layer=1, thresholds=(0.6, 0.5, 0.4, 1.0))
     graphed, eager = GraphedLlava(llava, config, buckets=(64,)), hybridize(llava, config)
-    given = vars(batch(size))
+    given = vars(batch(size, longest))
     for pixels in (given["pixel_values"], -given["pixel_values"]):  # captures, then only replays
         asked = given | {"pixel_values": pixels}
         answer = graphed.generate(**asked, max_new_tokens=12)
@@ -164,7 +166,7 @@ def test_graphs_are_captured_once_for_each_batch_bucket_and_number_of_tokens(
     llava: Any, captures: list[PlayedGraph]
 ) -> None:
     graphed = GraphedLlava(llava, CONFIG, buckets=(48, 64))
-    short, long = vars(batch_of(SHAPE, [(4, 6)])), vars(batch(2))
+    short, long = (vars(batch_of(SHAPE, texts)) for texts in ([(4, 6)], [(4, 6), (3, 12)]))
     assert [short["input_ids"].shape[1], long["input_ids"].shape[1]] == [46, 51]
     for given, tokens in ((short, 3), (short, 3), (long, 3), (short, 4), (long, 3)):
         graphed.generate(**given, max_new_tokens=tokens)
@@ -203,12 +205,13 @@ def test_a_prompt_too_long_for_every_bucket_is_refused_before_anything_is_captur
     assert captures == []
 
 
+@EITHER_WAY
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="graph capture needs a CUDA device")
 @pytest.mark.parametrize("size", [1, 4])
-def test_replay_equals_eager(size: int) -> None:
+def test_replay_equals_eager(size: int, longest: Longest) -> None:
     llava: Any = random_llava().to("cuda")
     config = HybridConfig(keep=5, aggregation_layer=1, thresholds=(0.6, 0.5, 0.4, 1.0))
-    given = vars(batch(size))
+    given = vars(batch(size, longest))
     eager = hybridize(llava, config).generate(**given, max_new_tokens=12)
     graphed = GraphedLlava(llava, config, buckets=(64,))
     for _ in range(2):  # the first call captures, the second only replays

@@ -9,10 +9,11 @@ from transformers import LlavaForConditionalGeneration
 
 from hybrid import ConfigError, HybridConfig, HybridLlava, hybridize
 from hybrid.config import RankMode, RopeMode
-from tests.llavas import IMAGE_TOKEN, PATCHES, Batch, batch, random_llava
+from tests.llavas import EITHER_WAY, IMAGE_TOKEN, PATCHES, Batch, Longest, batch, random_llava
 
 # Two float32 paths that only sum in another order: a few hundred roundings of logits near 10.
 TOLERANCE = 1e-4
+SAID_FOR_AN_IMAGE = 5
 NOTHING, SOME, ALMOST_ALL = (1.0,) * 4, (0.6, 0.5, 0.4, 1.0), (-1.0, -1.0, -1.0, 1.0)
 
 
@@ -41,14 +42,15 @@ def dense_logits(llava: LlavaForConditionalGeneration, given: Batch) -> Tensor:
     return logits
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("size", [1, 4])
 @pytest.mark.parametrize("groups", [4, 2])
 @pytest.mark.parametrize("config", [HybridConfig(), HybridConfig(thresholds=NOTHING)], ids=str)
 def test_reduction_off_is_transformers_own_model(
-    size: int, groups: int, config: HybridConfig
+    size: int, groups: int, config: HybridConfig, longest: Longest
 ) -> None:
     llava: Any = random_llava(groups=groups)
-    given = batch(size)
+    given = batch(size, longest)
     model = hybridize(llava, config)
     assert_near(first_logits(model, given), dense_logits(llava, given))
     theirs = llava.generate(
@@ -64,14 +66,20 @@ def test_reduction_off_is_transformers_own_model(
     assert ours.tolist() == theirs.tolist()
 
 
-def test_virtual_unmerging_of_nothing_is_off(llava: LlavaForConditionalGeneration) -> None:
-    given = batch(4)
+@EITHER_WAY
+def test_virtual_unmerging_of_nothing_is_off(
+    llava: LlavaForConditionalGeneration, longest: Longest
+) -> None:
+    given = batch(4, longest)
     model = hybridize(llava, HybridConfig(thresholds=NOTHING, rope="virtual"))
     assert_near(first_logits(model, given), dense_logits(llava, given))
 
 
-def test_keeping_as_many_as_there_are_changes_nothing(llava: LlavaForConditionalGeneration) -> None:
-    given = batch(4)
+@EITHER_WAY
+def test_keeping_as_many_as_there_are_changes_nothing(
+    llava: LlavaForConditionalGeneration, longest: Longest
+) -> None:
+    given = batch(4, longest)
     everything = hybridize(llava, HybridConfig(keep=PATCHES, aggregation_layer=1))
     assert_near(first_logits(everything, given), dense_logits(llava, given))
 
@@ -89,28 +97,39 @@ MATRIX = pytest.mark.parametrize(
 )
 
 
+@EITHER_WAY
 @MATRIX
 def test_a_sample_does_not_depend_on_its_neighbours(
-    llava: LlavaForConditionalGeneration, config: HybridConfig
+    llava: LlavaForConditionalGeneration, config: HybridConfig, longest: Longest
 ) -> None:
-    model, given = hybridize(llava, config), batch(4)
+    model, given = hybridize(llava, config), batch(4, longest)
     alone = torch.cat([first_logits(model, given.one(i)) for i in range(len(given))])
     assert_near(first_logits(model, given), alone)
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("thresholds", [None, SOME, ALMOST_ALL])
 @pytest.mark.parametrize("rope", ["logical", "compact", "virtual"])
 def test_cached_decode_continues_as_a_longer_prompt_would(
-    llava: LlavaForConditionalGeneration, thresholds: tuple[float, ...] | None, rope: RopeMode
+    llava: LlavaForConditionalGeneration,
+    thresholds: tuple[float, ...] | None,
+    rope: RopeMode,
+    longest: Longest,
 ) -> None:
-    """Without pruning, since a longer prompt would rank by another last token."""
+    """Without pruning, since a longer prompt would rank by another last token.
+
+    Random weights may say the image's placeholder, which a longer prompt cannot hold: another
+    token stands for it in both.
+    """
     config = HybridConfig(thresholds=thresholds, rope=rope)
-    model, given = hybridize(llava, config), batch(4)
+    model, given = hybridize(llava, config), batch(4, longest)
     inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
     state = model.prefill(inputs, 3)
     ids, mask = given.input_ids, given.attention_mask
     for _ in range(3):
         model.select(state)
+        with torch.inference_mode():
+            state.token.masked_fill_(state.token == IMAGE_TOKEN, SAID_FOR_AN_IMAGE)
         model.decode(state)
         ids = torch.cat([ids, state.token[:, None]], dim=1)
         mask = torch.cat([mask, torch.ones_like(state.token)[:, None]], dim=1)
@@ -118,6 +137,7 @@ def test_cached_decode_continues_as_a_longer_prompt_would(
         assert_near(state.logits, longer)
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("keep", ["1", "5", "0.5"])
 @pytest.mark.parametrize("thresholds", [None, SOME, ALMOST_ALL])
 @pytest.mark.parametrize("layer", [0, 2])
@@ -126,8 +146,9 @@ def test_dropping_equals_masking_at_prefill_and_in_every_decode_step(
     keep: str,
     thresholds: tuple[float, ...] | None,
     layer: int,
+    longest: Longest,
 ) -> None:
-    given = batch(4)
+    given = batch(4, longest)
     states = []
     for prune in ("drop", "mask"):
         config = HybridConfig(
@@ -147,12 +168,13 @@ def test_dropping_equals_masking_at_prefill_and_in_every_decode_step(
             model.decode(state)
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("rank", ["attention", "random", "lowest"])
 def test_what_is_kept_does_not_depend_on_padding_or_neighbours(
-    llava: LlavaForConditionalGeneration, rank: RankMode
+    llava: LlavaForConditionalGeneration, rank: RankMode, longest: Longest
 ) -> None:
     model = hybridize(llava, HybridConfig(keep=5, aggregation_layer=1, rank=rank))
-    given = batch(4)
+    given = batch(4, longest)
     ids = given.input_ids.masked_fill(given.attention_mask == 0, 7)  # a pad token that is not 0
     together = model.prefill(model.place(ids, given.pixel_values, given.attention_mask), 1)
     assert together.trace.kept is not None
@@ -176,9 +198,12 @@ def test_layers_behind_the_aggregation_layer_hold_short_caches(
     assert state.cache.nbytes() == entries * 2 * 32 * 4  # key and value, width 32, float32
 
 
-def test_every_sample_keeps_its_own_share(llava: LlavaForConditionalGeneration) -> None:
+@EITHER_WAY
+def test_every_sample_keeps_its_own_share(
+    llava: LlavaForConditionalGeneration, longest: Longest
+) -> None:
     config = HybridConfig(keep="0.5", aggregation_layer=1, thresholds=SOME)
-    model, given = hybridize(llava, config), batch(4)
+    model, given = hybridize(llava, config), batch(4, longest)
     inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
     trace = model.prefill(inputs, 1).trace
     present = trace.visual.valid.sum(dim=1).tolist()
@@ -199,10 +224,12 @@ def test_capacity_bounds_the_visual_slots_and_loses_no_patch(
     assert visual.valid.all()
 
 
+@EITHER_WAY
 def test_an_answer_ends_with_its_end_token_and_is_padded_behind(
     llava: LlavaForConditionalGeneration,
+    longest: Longest,
 ) -> None:
-    given = batch(4)
+    given = batch(4, longest)
     model = hybridize(llava, HybridConfig(keep=5, aggregation_layer=1))
     free = model.generate(
         given.input_ids, given.pixel_values, given.attention_mask, max_new_tokens=8

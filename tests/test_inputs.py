@@ -8,7 +8,7 @@ import torch
 
 from bench.untrained import Batch, batch_of
 from hybrid import HybridConfig, hybridize
-from tests.llavas import SHAPE, batch, every_config, random_llava
+from tests.llavas import SHAPE, batch, every_config, in_order, random_llava
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_the_order_of_a_batch_changes_nobody_s_logits(llava: Any, config: Hybrid
     model.select(straight)
     model.decode(straight)
     for order in [[1, 0, 3, 2], [3, 2, 1, 0], [2, 3, 0, 1]]:
-        turned = Batch(*(tensor[order] for tensor in vars(given).values()))
+        turned = in_order(given, order)
         state = model.prefill(model.place(**vars(turned)), 2)
         model.select(state)
         model.decode(state)

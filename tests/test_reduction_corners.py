@@ -8,7 +8,7 @@ import torch
 from hybrid import ConfigError, HybridConfig, hybridize
 from hybrid.pruning import random_scores
 from hybrid.rope import consecutive_position_ids
-from tests.llavas import VISION_BLOCKS, batch, random_llava
+from tests.llavas import EITHER_WAY, VISION_BLOCKS, Longest, batch, random_llava
 
 MERGING = (0.6, 0.5, 0.4, 1.0)
 
@@ -32,8 +32,9 @@ def test_thresholds_of_another_tower_are_refused(llava: Any, count: int) -> None
         hybridize(llava, HybridConfig(thresholds=(0.9,) * count))
 
 
-def test_each_of_several_end_tokens_ends_an_answer(llava: Any) -> None:
-    given = batch(4)
+@EITHER_WAY
+def test_each_of_several_end_tokens_ends_an_answer(llava: Any, longest: Longest) -> None:
+    given = batch(4, longest)
     model = hybridize(llava, HybridConfig(keep=5, aggregation_layer=1))
     inputs = vars(given)
     start = given.input_ids.shape[1]
@@ -48,12 +49,13 @@ def test_each_of_several_end_tokens_ends_an_answer(llava: Any) -> None:
             assert answer == (said + [model.pad_id] * 6)[: len(answer)]
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("rank", ["attention", "random", "lowest"])
 def test_no_ranking_keeps_an_empty_slot(
-    llava: Any, rank: Literal["attention", "random", "lowest"]
+    llava: Any, rank: Literal["attention", "random", "lowest"], longest: Longest
 ) -> None:
     config = HybridConfig(keep=9, aggregation_layer=1, thresholds=MERGING, rank=rank)
-    model, given = hybridize(llava, config), batch(4)
+    model, given = hybridize(llava, config), batch(4, longest)
     trace = model.prefill(model.place(**vars(given)), 1).trace
     assert trace.kept is not None
     present = trace.visual.valid.gather(1, trace.kept.slot)

@@ -10,7 +10,7 @@ from hybrid import HybridConfig, hybridize
 from hybrid.state import State
 from hybrid.stopping import EndWatch
 from tests.late_device import play
-from tests.llavas import batch, random_llava
+from tests.llavas import EITHER_WAY, Longest, batch, random_llava
 
 CUDA = torch.device("cuda")
 LATE = [0, 1, 2, 6, 7, 8, 9, 10, 100]
@@ -44,20 +44,21 @@ def test_no_more_than_eight_flags_are_under_way_and_the_host_idles_for_no_less(
     assert device.posted == 40
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("late", LATE)
 @pytest.mark.parametrize("size", [1, 4])
 def test_a_late_device_changes_no_answer(
-    monkeypatch: pytest.MonkeyPatch, late: int, size: int
+    monkeypatch: pytest.MonkeyPatch, late: int, size: int, longest: Longest
 ) -> None:
     model: Any = hybridize(random_llava(), HybridConfig(keep=5, aggregation_layer=1))
-    given, tokens = batch(size), 24
+    given, tokens = batch(size, longest), 24
     model.end_ids = []
     start = given.input_ids.shape[1]
     free = model.generate(**vars(given), max_new_tokens=tokens)[:, start:]
     model.end_ids = sorted(set(free[:, 3].tolist()))
     expected = model.generate(**vars(given), max_new_tokens=tokens)
-    longest = expected.shape[1] - start
-    assert longest < tokens - 8
+    steps = expected.shape[1] - start
+    assert steps < tokens - 8
 
     decoded: list[int] = []
     decode = model.decode
@@ -70,4 +71,4 @@ def test_a_late_device_changes_no_answer(
     play(monkeypatch, late)
     monkeypatch.setattr(hybrid.model, "EndWatch", lambda device: EndWatch(CUDA))
     assert model.generate(**vars(given), max_new_tokens=tokens).tolist() == expected.tolist()
-    assert len(decoded) == longest - 1 + min(late, 7)
+    assert len(decoded) == steps - 1 + min(late, 7)
