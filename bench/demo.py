@@ -11,8 +11,10 @@ from PIL import Image, UnidentifiedImageError
 
 from bench.comparison.pictures import draw, kept_patches, model_views
 from bench.errors import UserError
-from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
+from bench.image_sizes import said
+from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint, padded_to_square
 from bench.profiles import Profile
+from bench.remark import remark
 from bench.runs.recording import RecordingAnswerer
 from bench.tasks import load_task
 from bench.tasks.prompts import CAPTION_PROMPTS, DIRECTLY, vlmevalkit_frame
@@ -69,6 +71,8 @@ def demonstrate(
         name: RecordingAnswerer(checkpoint, arm_config(name, profile, keep), arm=name)
         for name in _arms(arm)
     }
+    if image is not None:
+        images = [fitted(images[0], answerers[arm], source=image)]
     encoded = answerers[arm].encode(prompts, images)
     limit = profile.data.max_new_tokens_coco
     answers = {
@@ -110,6 +114,18 @@ def _open(path: Path) -> Image.Image:
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path}: {reason}; give an image file") from error
+
+
+def fitted(image: Image.Image, answerer: Answerer, *, source: Path) -> Image.Image:
+    """`image` as it is if the processor makes it fit; else as LLaVA does, and that is said: padded
+    to a square with the processor's mean colour, and resized."""
+    if answerer.sizes.fits(image.size):
+        return image
+    side = answerer.sizes.side
+    square = padded_to_square(image, answerer.processor.image_processor.image_mean)
+    padded = "" if square.size == image.size else "padded to a square and "
+    remark(f"{source}: {said(image.size)} pixels, {padded}resized to {said((side, side))}")
+    return square.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def _check_words(checkpoint: Checkpoint, question: str) -> None:

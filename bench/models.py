@@ -17,6 +17,7 @@ from bench.checkpoint_files import demand_safetensors, some_of
 from bench.checkpoint_identity import checkpoint_files, processor_hash, weights_hash
 from bench.errors import UserError
 from bench.greedy import answer_greedily, stored_settings
+from bench.image_sizes import ImageSizes, said
 from bench.processor import fit_processor
 from bench.profiles import DTYPES as DTYPE_NAMES
 from bench.profiles import Profile
@@ -195,10 +196,23 @@ class Answerer:
         self.processor: Any = checkpoint.processor
         self.llava: Any = checkpoint.llava
         self.pad_to_square = checkpoint.pad_to_square
+        vision: Any = checkpoint.llava.config.vision_config
+        side: int = vision.image_size
+        self.sizes = ImageSizes(self.processor, side, square=self.pad_to_square)
         self.hybrid = None if config is None else HybridLlava(checkpoint.llava, config)
 
     def encode(self, prompts: Sequence[str], images: Sequence[Image.Image]) -> dict[str, Any]:
-        """input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host."""
+        """input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host.
+
+        Raises:
+            UserError: an image does not reach the model at the size that it takes.
+        """
+        for row, image in enumerate(images):
+            if not self.sizes.fits(image.size):
+                raise UserError(
+                    f"image {row} is {said(image.size)} pixels, {self.sizes.told(image.size)}:"
+                    " resize it"
+                )
         if self.pad_to_square:
             mean = self.processor.image_processor.image_mean
             images = [padded_to_square(image, mean) for image in images]

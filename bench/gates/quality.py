@@ -12,7 +12,7 @@ from bench.comparison.side import Side, load_side, run_side
 from bench.errors import UserError
 from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.gates.captions import caption_gate, paired_gate
-from bench.models import Checkpoint, load_checkpoint
+from bench.models import Answerer, Checkpoint, load_checkpoint
 from bench.profiles import Profile, QualityGate
 from bench.runs.evaluate import Options, evaluate, folder_of, open_task
 from bench.runs.lock import locked
@@ -56,6 +56,7 @@ def quality_gate(
     }
     recorded = _recorded(profile, arm, asked)
     checkpoint = load_checkpoint(profile)
+    Answerer(checkpoint, None).sizes.demand(tasks.values())
     verdicts: list[Verdict] = []
     for kind, task in tasks.items():
         side, before = _sides(checkpoint, profile, arm, keep, task, asked[kind], baselines[kind])

@@ -62,8 +62,7 @@ def infer(
             configuration, its predictions do not belong to this data, or they were changed after
             it was complete.
     """
-    for sample in task.samples:  # a damaged image is found before anything is written
-        sample.image()
+    answerer.sizes.demand([task])  # damaged images, too, are found before anything is written
     predictions: dict[int, str] = {}
 
     def prepare() -> None:

@@ -59,6 +59,7 @@ def run_sweep(
     checkpoint = load_checkpoint(profile)
     tasks = [profile.data_of("mmbench"), *([profile.data_of("coco")] if captions else [])]
     opened = [open_task(data, options) for data in tasks]
+    Answerer(checkpoint, None).sizes.demand(opened)
     scores: dict[str, list[Score]] = {}
     runs = [(DENSE, DENSE, Keep()), *((cell.name, cell.arm, cell.keep) for cell in cells)]
     for number, (name, arm, keep) in enumerate(runs, start=1):
