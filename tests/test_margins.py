@@ -14,6 +14,7 @@ from bench.profiles import load_profile
 from bench.runs.evaluate import Options, infer_only, open_task
 from bench.runs.margins import FILE, TOKENS, Tops, line, merge, read_margins
 from bench.runs.predictions import FILE as PREDICTIONS
+from bench.runs.predictions import SEAL
 from bench.runs.recording import RecordingAnswerer
 from bench.tasks import Sample, load_task
 
@@ -131,7 +132,8 @@ def test_a_run_without_margins_goes_on_and_records_what_is_left(
     assert list(read_margins(run, task.indices)) == list(task.indices)
     kept = whole.splitlines(keepends=True)[:6]
     (run / PREDICTIONS).write_bytes(b"".join(kept))
-    (run / FILE).unlink()
+    for ended in (FILE, SEAL):  # an unfinished run has no seal
+        (run / ended).unlink()
     again = replace(options, reuse=True)
     infer_only(checkpoint, PROFILE, "dense", KEEP, task, again)
     assert (run / PREDICTIONS).read_bytes() == whole
