@@ -61,7 +61,11 @@ def demand_safetensors(path: str) -> None:
             f"{path} holds {ADAPTER}, weights to be added to a model's: merge them into it"
             " (peft's merge_and_unload) and save the whole model"
         )
-    if any(find_file(path, name) for name in WEIGHTS):
+    whole, index = WEIGHTS
+    if find_file(path, whole):
+        return
+    if find_file(path, index):
+        _demand_shards(path, index)
         return
     if any(find_file(path, name) for name in PICKLED):
         raise UserError(
@@ -70,6 +74,19 @@ def demand_safetensors(path: str) -> None:
             f" {WEIGHTS[0]}"
         )
     raise UserError(f"cannot load the checkpoint {path}: it holds no {WEIGHTS[0]}")
+
+
+def _demand_shards(path: str, index: str) -> None:
+    """Raises UserError for an index that names a file which is not here, or names none."""
+    named = (read_json(path, index) or {}).get("weight_map")
+    if not isinstance(named, dict) or not named:
+        raise UserError(f"{find_file(path, index)} has no weight_map: fetch or write it again")
+    missing = {shard for shard in map(str, named.values()) if find_file(path, shard) is None}
+    if missing:
+        raise UserError(
+            f"cannot load the checkpoint {path}: it lacks {some_of(missing)}, which {index} names:"
+            " fetch or copy it whole"
+        )
 
 
 def some_of(names: Iterable[str]) -> str:

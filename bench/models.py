@@ -159,11 +159,7 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
             " that belongs to these weights"
         )
     answer_greedily(llava, path)
-    with _named_if_damaged(f"the processor of {path}"):
-        # Where torchvision is installed, the default is its resizing, which is not Pillow's.
-        processor = LlavaProcessor.from_pretrained(path, local_files_only=True, backend="pil")
-    processor.tokenizer.padding_side = "left"
-    fit_processor(processor, config, path)
+    processor = load_processor(path, config)
     files = checkpoint_files(path)
     return Checkpoint(
         llava=llava.to(model.device),
@@ -173,6 +169,20 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
         files=files,
         pad_to_square=profile.data.pad_to_square,
     )
+
+
+def load_processor(path: str, config: Any) -> LlavaProcessor:
+    """What turns texts and images into inputs of the model that `config` describes.
+
+    Raises:
+        UserError: a file of it is missing or damaged, or does not fit the model.
+    """
+    with _named_if_damaged(f"the processor of {path}"):
+        # Where torchvision is installed, the default is its resizing, which is not Pillow's.
+        processor = LlavaProcessor.from_pretrained(path, local_files_only=True, backend="pil")
+    processor.tokenizer.padding_side = "left"
+    fit_processor(processor, config, path)
+    return processor
 
 
 @contextmanager

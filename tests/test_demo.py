@@ -97,3 +97,16 @@ def test_an_image_file_is_read_and_its_picture_written(
     assert left.value.code == 0
     assert Image.open(out).width >= 336
     assert "9 of " in capsys.readouterr().out
+
+
+def test_what_the_command_prints_has_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "seen.png"
+    monkeypatch.setattr("sys.argv", ["bench", "demo", "--keep", "9", "--out", str(out)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    told = capsys.readouterr().out
+    assert "\\n" not in told
+    assert told.splitlines()[-2] == "" and told.splitlines()[-1].startswith(f"{out}: 9 of ")

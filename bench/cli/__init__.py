@@ -24,6 +24,7 @@ from bench.cli import (
     golden,
     gpucheck,
     history,
+    init,
     latency,
     mutants,
     runs,
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 
 for commands in (
+    init,
     runs,
     accuracy,
     latency,

@@ -145,7 +145,7 @@ def accuracy(
         options=given_options(context),
         history=history_file(),
         flips=flips,
-        pictures=kept_pictures(run / shown.name, baseline / shown.name, shown),
+        pictures=kept_pictures(run / shown.name, baseline / shown.name, shown, chosen),
         sweep=saved_sweep(work_dir / "sweep"),
     )
     leave(verdicts)

@@ -74,7 +74,8 @@ def demo(
             shown.picture.save(out)
         except (OSError, ValueError) as error:
             raise UserError(f"--out {out}: {error}") from error
-        print_line(console, f"\n{out}: {shown.caption}")
+        print_line(console, "")
+        print_line(console, f"{out}: {shown.caption}")
 
 
 def _image_and_question(words: list[str]) -> tuple[Path | None, str | None]:

@@ -222,6 +222,10 @@ def compare(
     pictures: Annotated[
         bool, typer.Option(help="Run the prefill again to show which patches each run kept.")
     ] = True,
+    profile_file: Annotated[
+        str | None,
+        typer.Option("--profile", help="The .toml file of your own that the runs were made by."),
+    ] = None,
 ) -> None:
     """Compare two runs of the same questions, and write a page with what flipped.
 
@@ -236,15 +240,18 @@ def compare(
     from bench.comparison.judge import judge
     from bench.comparison.page import write_page
     from bench.comparison.side import load_side
+    from bench.profiles import load_profile
     from bench.report import print_verdicts
 
+    profile = None if profile_file is None else load_profile(profile_file)
     sides = [load_side(text, matcher=matcher, references=references) for text in (before, after)]
     found = compare_sides(sides[0], sides[1])
     print_comparison(found)
     folder = sides[1].folder or sides[0].folder or Path()
     page = output or folder / "compare.html"
     verdict = None if margin is None else judge(found, margin, reproduce=command_line())
-    for remark in write_page(found, page, data=data, pictures=pictures, verdict=verdict):
+    told = write_page(found, page, data=data, pictures=pictures, verdict=verdict, profile=profile)
+    for remark in told:
         print(f"note: {remark}")
     if verdict is not None:
         print_verdicts([verdict], title=f"compare, margin {margin}")

@@ -8,6 +8,7 @@ from bench.comparison.compare import COLUMNS, Comparison, row_cells
 from bench.comparison.side import Side
 from bench.errors import UserError
 from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells
+from bench.profiles import Profile
 from bench.report.gallery import Gallery
 from bench.report.html import render
 from bench.tasks import Sample, Task, load_task
@@ -62,12 +63,15 @@ def write_page(
     data: str | None = None,
     pictures: bool = True,
     verdict: Verdict | None = None,
+    profile: Profile | None = None,
 ) -> list[str]:
     """Writes the page to `path`; returns what could not be shown on it, and why.
 
     Args:
         data: name or path of the data with the images; None means what run.json says.
         pictures: also run the vision tower again, to show what each arm kept.
+        profile: the user's own, whose models are shown and whose data are taken if the runs
+            answered those.
         verdict: on the difference, if it was judged.
 
     Raises:
@@ -78,12 +82,12 @@ def write_page(
     ids = [*found.lost, *found.gained]
     if found.before.kind == "coco":
         ids = [*found.lost[:MOST_CAPTIONS], *found.gained[:MOST_CAPTIONS]]
-    samples = _samples(found, ids, data, missing)
+    samples = _samples(found, ids, data or _own_data(found, profile), missing)
     images = {id: gallery.add(sample.image()) for id, sample in samples.items()}
     kept: dict[int, list[tuple[str, str, str]]] = {id: [] for id in ids}
     if pictures and samples:
         for title, side in (("before", found.before), ("after", found.after)):
-            for id, picture in _pictures(title, side, samples, gallery, missing).items():
+            for id, picture in _pictures(title, side, samples, gallery, missing, profile).items():
                 kept[id].append(picture)
     cards = [_card(found, id, images.get(id, ""), kept[id]) for id in ids]
     page = render(
@@ -116,10 +120,21 @@ def _samples(
     except UserError as error:
         if data is not None:
             raise
-        missing.append(f"images are not shown: {error}; name the data with --data")
+        missing.append(
+            f"images are not shown: {error}; name them with --data, or"
+            " your own profile with --profile"
+        )
         return {}
     by_index = {sample.index: sample for sample in task.samples}
     return {id: by_index[_first_difference(found, id)] for id in ids}
+
+
+def _own_data(found: Comparison, profile: Profile | None) -> str | None:
+    """The profile's data, if it names what the runs answered."""
+    if profile is None:
+        return None
+    source = profile.data.mmbench if found.before.kind == "mmbench" else profile.data.coco
+    return source if source and Path(source).stem == found.after.data else None
 
 
 def _task(found: Comparison, data: str | None) -> Task:
@@ -159,6 +174,7 @@ def _pictures(
     samples: Mapping[int, Sample],
     gallery: Gallery,
     missing: list[str],
+    profile: Profile | None,
 ) -> dict[int, tuple[str, str, str]]:
     from bench.comparison.pictures import arm_pictures
 
@@ -166,7 +182,7 @@ def _pictures(
         missing.append(f"no picture of what {side.name} kept: there is no run.json that says how")
         return {}
     try:
-        drawn = arm_pictures(side.document, list(samples.values()))
+        drawn = arm_pictures(side.document, list(samples.values()), profile)
     except UserError as error:
         missing.append(f"no picture of what {side.name} kept: {error}")
         return {}

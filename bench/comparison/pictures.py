@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from bench.errors import UserError
 from bench.models import Answerer, load_checkpoint
-from bench.profiles import load_profile, profile_of_model
+from bench.profiles import Profile, load_profile, profile_of_model
 from bench.tasks import Sample
 from hybrid import HybridConfig
 from hybrid.config import ConfigError
@@ -52,18 +52,21 @@ class Kept:
 
 
 def arm_pictures(
-    document: Mapping[str, Any], samples: Sequence[Sample]
+    document: Mapping[str, Any], samples: Sequence[Sample], profile: Profile | None = None
 ) -> dict[int, tuple[Image.Image, str]]:
     """Picture and caption by sample index, for a run that run.json describes.
 
     The vision tower and the prefill are run again, with the code installed now.
 
+    Args:
+        profile: one of the user's own; taken if its models are called as the run's is, and a
+            shipped one if not.
+
     Raises:
         UserError: the run reduced nothing, or its checkpoint is not here.
     """
     config = _config(document)
-    profile_name, _ = profile_of_model(str(document.get("model")))
-    profile = load_profile(profile_name)
+    profile = _profile(str(document.get("model")), profile)
     checkpoint = load_checkpoint(profile)
     if checkpoint.weights_hash != document.get("data", {}).get("weights"):
         raise UserError(f"the weights of {document.get('model')} here are not the run's")
@@ -80,6 +83,13 @@ def arm_pictures(
             kept = kept_patches(state.trace, row)
             drawn[sample.index] = (draw(view, kept), kept.caption())
     return drawn
+
+
+def _profile(model: str, own: Profile | None) -> Profile:
+    if own is not None and f"{model}_".startswith(f"{own.model.names}_"):
+        return own
+    name, _ = profile_of_model(model)
+    return load_profile(name)
 
 
 def _config(document: Mapping[str, Any]) -> HybridConfig:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.errors import UserError
 from bench.profiles.paths import resolved
@@ -40,6 +41,7 @@ __all__ = [
     "load_profile",
     "load_thresholds",
     "names",
+    "profile_in",
     "profile_of_model",
 ]
 
@@ -150,7 +152,12 @@ def load_profile(name: str, thresholds: str | None = None) -> Profile:
         raise UserError(
             f"no profile {name!r}: choose one of {', '.join(names())}, or give a .toml file"
         )
-    settings = parse(read_document(path), path)
+    return profile_in(read_document(path), path, thresholds)
+
+
+def profile_in(document: dict[str, Any], path: Path, thresholds: str | None = None) -> Profile:
+    """The profile whose tables a file at `path` holds, or would hold; see `load_profile`."""
+    settings = parse(document, path)
     _demand_data(settings, path)
     settings = resolved(settings, path)
     gates, reduction = settings.gates, settings.reduction

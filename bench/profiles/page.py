@@ -14,16 +14,21 @@ HEAD = """\
 A profile is one TOML file that says which model is run, how its visual tokens are reduced, on which
 data, and what the gates demand. Two ship with the package:
 [tiny.toml](../bench/profiles/tiny.toml) and
-[llava-1.5-7b.toml](../bench/profiles/llava-1.5-7b.toml). For a checkpoint of your own, copy one and
-change it:
+[llava-1.5-7b.toml](../bench/profiles/llava-1.5-7b.toml). For a checkpoint of your own, `init`
+writes one, checks it without loading weights, and prints the commands to run next:
 
 ```bash
+python -m bench init --checkpoint FOLDER_OR_ID --data my.tsv    # --captions, --out my.toml, --force
 python -m bench run --profile my.toml --data my.tsv --model NAMES_hybrid   # NAMES: its model.names
 python -m bench accuracy --profile my.toml
 python -m bench latency --profile my.toml
 python -m bench demo --profile my.toml
 python -m bench syncs --profile my.toml
+python -m bench compare outputs/NAMES/my outputs/NAMES_hybrid/my --profile my.toml
 ```
+
+In what it writes merging is off, as thresholds are a tower's own: the file says how to calibrate
+them. Latency is asked once its commented table is uncommented.
 
 - **Sections.** A gate without a table is not asked, and asking for it is an error. For multiple
   choice alone, leave out `coco`, `[gates.coco]` and, if nothing is timed, `[gates.latency]`.

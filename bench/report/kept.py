@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.profiles import Profile
 from bench.report.evidence import Picture
 from bench.runs.identity import read_document
 from bench.strict_json import parse
@@ -12,11 +13,12 @@ from bench.tasks import Task
 SHOWN = 3
 
 
-def kept_pictures(run: Path, baseline: Path, task: Task) -> list[Picture]:
+def kept_pictures(run: Path, baseline: Path, task: Task, profile: Profile) -> list[Picture]:
     """Of the first lost samples of `run` against `baseline`, then of the first of all.
 
-    Both are folders of finished runs on `task`. Empty for an arm that reduces nothing, and for
-    weights that are not here any more: a report is worth having without pictures.
+    Both are folders of finished runs on `task`, of models of `profile`. Empty for an arm that
+    reduces nothing, and for weights that are not here any more: a report is worth having without
+    pictures.
     """
     from bench.comparison.pictures import arm_pictures
 
@@ -26,7 +28,7 @@ def kept_pictures(run: Path, baseline: Path, task: Task) -> list[Picture]:
         ordered = sorted(after, key=lambda index: (index not in lost, index))
         by_index = {sample.index: sample for sample in task.samples}
         chosen = [by_index[index] for index in ordered if index in by_index][:SHOWN]
-        drawn = arm_pictures(read_document(run / "run.json"), chosen)
+        drawn = arm_pictures(read_document(run / "run.json"), chosen, profile)
     except UserError:
         return []
     pictures = []

@@ -156,7 +156,7 @@ def describe(config: HybridConfig | None) -> str:
     """What an arm does to the visual tokens, in a few words."""
     if config is None:
         return "transformers as it ships"
-    merging = "merged" if config.thresholds is not None else "not merged"
+    merging = "merged" if min(config.thresholds or (1.0,)) < 1 else "not merged"
     return f"{merging}, keep {config.budget} by {config.rank}, {config.rope} positions"
 
 

@@ -3,7 +3,7 @@
 from bench.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="bench.models:load_checkpoint",
+    target="bench.models:load_processor",
     old=', backend="pil")',
     new=")",
     source="transformers, image processors: torchvision is the default where it is installed",
