@@ -180,7 +180,7 @@ def lacking() -> str | None:
 def locked(session: nox.Session, name: str) -> Iterator[None]:
     """Only one nox at a time does this; the others wait. The lock ends with the process."""
     ENVIRONMENTS.mkdir(exist_ok=True)
-    with (ENVIRONMENTS / f"{name}.lock").open("w") as file:
+    with (ENVIRONMENTS / f"{name}.lock").open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -400,7 +400,7 @@ def _in_its_environment(session: nox.Session, name: str, environment: Path) -> s
         return f"skipped: no Python {version} was found"
     exact = _lowest() if bounds == "lowest" else []
     install = (made, "-m", "pip", "install", "--quiet", "-e", ".[dev]", *exact)
-    with tempfile.TemporaryFile("w+") as printed:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
         try:
             session.run(*install, stdout=printed)
         except CommandFailed:

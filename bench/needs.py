@@ -163,7 +163,7 @@ def _weights(repository: str) -> tuple[Need, int]:
     if whole is not None:
         size = whole.stat().st_size
     elif index is not None:
-        document = json.loads(index.read_text())
+        document = json.loads(index.read_text(encoding="utf-8"))
         shards = set(document["weight_map"].values())
         missing += sorted(shard for shard in shards if _cached(repository, shard) is None)
         size = int(document["metadata"]["total_size"])

@@ -122,7 +122,7 @@ def free_bytes(device: torch.device) -> int:
     """Memory that can be taken on `device`; of the host, what the kernel says is available."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    for line in Path("/proc/meminfo").read_text().splitlines():
+    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) << 10
     raise UserError("/proc/meminfo does not say how much memory is free: run this on Linux")

@@ -22,7 +22,8 @@ from bench.report.markdown import markdown
 from bench.report.terminal import print_line, print_table
 from bench.strict_json import parse
 from bench.tasks import load_task
-from bench.tasks.java import LOCALE, complaint
+from bench.tasks.java import LOCALE, OPTION_VARIABLES, run_java
+from bench.tasks.meteor import meteor
 from bench.tasks.rescore import read_jsonl
 from bench.tasks.spreadsheets import guarded, unguarded
 from bench.verdict import Outcome, Verdict
@@ -150,15 +151,38 @@ def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 @needs_java
-def test_java_writes_numbers_with_a_point_whatever_the_locale(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("variable", OPTION_VARIABLES)
+def test_java_writes_numbers_with_a_point_whatever_locale_and_variables_say(
+    monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=de -Duser.language.format=de")
+    monkeypatch.setenv(variable, "-Duser.language=de -Duser.language.format=de")
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
     asked = ["java", *LOCALE, "-XshowSettings:properties", "-version"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=True)
-    said = {line.strip() for line in done.stderr.splitlines()}
+    done = run_java(asked, purpose="this test", timeout_s=60)
+    said = {line.strip() for line in done.stderr.decode().splitlines()}
     assert {"user.language = en", "user.language.format = en"} <= said
-    assert complaint(b"Picked up JAVA_TOOL_OPTIONS: -Derror=Error\nno room") == "no room"
+    assert not any("icked up" in line or variable in line for line in said)
+
+
+def test_no_java_sees_the_options_of_other_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java = tmp_path / "java"
+    java.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho no room >&2\nexit 1\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("KEPT", "yes")
+    for variable in OPTION_VARIABLES:
+        monkeypatch.setenv(variable, "-Xmx1k")
+    for start in (
+        lambda: run_java([str(java)], purpose="this test", timeout_s=60),
+        lambda: meteor({1: ["a cat"]}, {1: "a cat"}),
+    ):
+        with pytest.raises(UserError, match="no room"):
+            start()
+        seen = (tmp_path / "seen").read_text()
+        assert "KEPT=yes" in seen and not any(name in seen for name in OPTION_VARIABLES)
+        (tmp_path / "seen").unlink()
 
 
 def test_an_error_is_one_line_whatever_stands_in_it() -> None:

@@ -79,7 +79,7 @@ def bisect(repository: Path, good: str, bad: str, gate: str, options: Sequence[s
             command += ["--work-dir", str(work / "runs")]
         plan, log = work / "plan.json", work / "log.jsonl"
         content = {"python": sys.executable, "gate": command, "log": str(log)}
-        plan.write_text(json.dumps(content))
+        plan.write_text(json.dumps(content), encoding="utf-8")
         run = [sys.executable, "-P", step.__file__, str(plan)]
         for commit, name, colour, code in (
             (first, good, "green", step.GOOD),
@@ -117,7 +117,7 @@ def _suspects(checkout: Path, log: Path, ended: int) -> tuple[str, ...]:
 
 def _judged(log: Path) -> list[dict[str, str]]:
     """What each step wrote, in order."""
-    return [json.loads(line) for line in log.read_text().splitlines()]
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 def _run(command: list[str], checkout: Path) -> int:
@@ -152,7 +152,14 @@ def _is_ancestor(repository: Path, first: str, last: str) -> bool:
 
 def _git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments]
-    ran = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        command,
+        env=_environment(),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if ran.returncode != 0:
         lines = ran.stderr.strip().splitlines() or ["no reason given"]
         raise UserError(f"git {arguments[0]} in {folder}: {lines[-1]}")

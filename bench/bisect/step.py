@@ -23,13 +23,13 @@ CODES = {"PASS": GOOD, "FAIL": BAD, "UNSURE": SKIP, "ERROR": SKIP, "FOREIGN": ST
 
 def main() -> int:
     """The exit code that `git bisect run` understands."""
-    plan = json.loads(Path(sys.argv[1]).read_text())
+    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     started = time.monotonic()
     verdict, reason = judge(Path.cwd(), plan["python"], plan["gate"])
     commit, _, subject = _git("log", "-1", "--format=%H %s").partition(" ")
     seconds = time.monotonic() - started
     line = {"commit": commit, "verdict": verdict, "reason": reason, "seconds": seconds}
-    with Path(plan["log"]).open("a") as log:
+    with Path(plan["log"]).open("a", encoding="utf-8") as log:
         log.write(json.dumps(line) + "\n")
     note = f" ({reason})" if CODES[verdict] not in (GOOD, BAD) else ""
     print(f"{commit[:10]} {verdict:<6} {seconds:6.1f} s  {subject}{note}", file=sys.stderr)
@@ -50,7 +50,8 @@ def judge(checkout: Path, python: str, gate: list[str]) -> tuple[str, str]:
             cwd=checkout,
             env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
 
@@ -78,7 +79,7 @@ def _last(output: str) -> str:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(
-        ["git", *arguments], capture_output=True, text=True, check=True
+        ["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=True
     ).stdout.strip()
 
 

@@ -20,5 +20,7 @@ def tell(repository: Path, found: Found) -> str:
 
 def _describe(repository: Path, commit: str) -> str:
     command = ["git", "show", "--no-patch", "--date=iso", f"--format={FORMAT}", commit]
-    shown = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        command, cwd=repository, capture_output=True, encoding="utf-8", errors="replace", check=True
+    )
     return shown.stdout.strip()

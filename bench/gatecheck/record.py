@@ -97,7 +97,7 @@ def _manifest(folder: Path, command: str) -> dict[str, Any]:
         "transformers": transformers.__version__,
     }
     if path.exists():
-        manifest: dict[str, Any] = json.loads(path.read_text())
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if manifest["setup"] != here:
             raise UserError(f"{folder} was recorded elsewhere or with others: give a new folder")
         return manifest
@@ -128,7 +128,7 @@ def _manifest(folder: Path, command: str) -> dict[str, Any]:
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.machine()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -24,7 +24,7 @@ class Recording:
     def load(cls, folder: Path) -> Self:
         """Raises UserError if a truth is missing, or a file is no series."""
         try:
-            manifest = json.loads((folder / MANIFEST).read_text())
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{folder} holds no recording ({error}): make one with"

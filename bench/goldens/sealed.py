@@ -29,7 +29,7 @@ def read_sealed(path: Path, *, command: str) -> dict[str, Any]:
         UserError: if there is nothing, or something else; `command` makes it anew.
     """
     try:
-        document = dict(json.loads(path.read_text()))
+        document = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path} cannot be read: restore it from git, or `{command}`") from error
     seal = document.pop(SEAL, None)

@@ -99,7 +99,7 @@ def regenerate(progress: Callable[[str], None] = lambda case: None) -> list[Diff
 def _differences(name: str, made: Made, entry: Mapping[str, object]) -> Iterator[Difference]:
     path = FOLDER / f"{name}.txt"
     try:
-        stored = records_from_text(path.read_text())
+        stored = records_from_text(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); restore it from git") from error
     if entry.get("fingerprint") != made.fingerprint:

@@ -1,6 +1,7 @@
 """Java programs that pycocoevalcap ships: found, run with a deadline, and blamed in one line."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -15,7 +16,8 @@ LOCALE = (
     *("-Duser.language=en", "-Duser.country=US"),
     *("-Duser.language.format=en", "-Duser.country.format=US"),
 )
-_PICKED_UP = re.compile("Picked up _?[A-Z_]+:")  # of variables with options; no complaint
+# Java obeys these behind, or in front of, its command line: heap, locale and agents of others.
+OPTION_VARIABLES = ("_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")
 
 
 def require_java(purpose: str) -> str:
@@ -36,6 +38,11 @@ def java_version(java: str) -> int:
     return int(found.group(1)) if found else 0
 
 
+def java_environment() -> dict[str, str]:
+    """This process's, without the variables that would change how a program computes or prints."""
+    return {name: text for name, text in os.environ.items() if name not in OPTION_VARIABLES}
+
+
 def beside_module(module: str, name: str) -> Path:
     """The file `name` beside an installed Python module; raises `UserError` if it is not there."""
     spec = importlib.util.find_spec(module)
@@ -51,7 +58,12 @@ def run_java(
     """Runs to the end; raises `UserError` if that fails or takes longer than `timeout_s`."""
     try:
         done = subprocess.run(
-            command, input=stdin, capture_output=True, timeout=timeout_s, check=False
+            command,
+            input=stdin,
+            capture_output=True,
+            timeout=timeout_s,
+            env=java_environment(),
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"{purpose} was stopped after {timeout_s:.0f} seconds") from None
@@ -67,6 +79,6 @@ def run_java(
 def complaint(stderr: bytes) -> str:
     """The line of a Java program's output that says what went wrong."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
-    lines = [line for line in lines if line and not _PICKED_UP.match(line)]
+    lines = [line for line in lines if line]
     telling = [line for line in lines if re.search(r"Error|Exception", line)]
     return (telling or lines or ["it said nothing"])[0]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from bench.errors import UserError
-from bench.tasks.java import LOCALE, beside_module, complaint, require_java
+from bench.tasks.java import LOCALE, beside_module, complaint, java_environment, require_java
 
 MAX_HEAP = "-Xmx2G"  # pycocoevalcap's; the paraphrase table alone takes half of it
 START_S = 120  # to read that table, on a slow disk
@@ -32,7 +32,11 @@ def meteor(references: Mapping[int, Sequence[str]], captions: Mapping[int, str])
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=java_environment(),
             )
         except OSError as err:
             raise UserError(f"METEOR: {java} can't be run: {err.strerror or err}") from err

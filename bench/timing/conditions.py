@@ -189,7 +189,7 @@ def _queue_ns() -> dict[str, int] | None:
 def _steal_ticks(cores: Sequence[int] | None) -> int | None:
     """Ticks that the hypervisor gave to others, on these cores; of the whole machine if None."""
     try:
-        lines = _STAT.read_text().splitlines()
+        lines = _STAT.read_text(encoding="utf-8").splitlines()
     except OSError:
         return None
     wanted = {"cpu"} if cores is None else {f"cpu{core}" for core in cores}

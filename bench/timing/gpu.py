@@ -53,7 +53,7 @@ def known_gpu(device_name: str) -> Gpu | None:
 
 def _tables(path: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}; see {FILE}") from error
     except ValueError as error:

@@ -75,7 +75,7 @@ def _pin(thread: int, cores: Collection[int]) -> None:
 def _idle_ticks(cores: Collection[int]) -> dict[int, int]:
     """Core -> ticks idle or waiting for I/O since boot; nothing where /proc/stat is absent."""
     try:
-        lines = Path("/proc/stat").read_text().splitlines()
+        lines = Path("/proc/stat").read_text(encoding="utf-8").splitlines()
     except OSError:
         return {}
     rows = [line.split() for line in lines if line.startswith("cpu") and line[3] != " "]

@@ -57,7 +57,7 @@ class Worker:
             [sys.executable, "-P", "-m", "bench.timing.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             env=_environment(path),
             process_group=0,  # Ctrl-C is for this process, which ends the worker
         )

@@ -100,7 +100,8 @@ def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *arguments],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         env=environment,
         process_group=0,  # Ctrl-C must not cut off the cleaning up
         check=False,

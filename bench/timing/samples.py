@@ -153,7 +153,7 @@ class Samples:
     def load(cls, path: Path) -> "Samples":
         """Reads what `save` wrote. Raises UserError if the file is missing or something else."""
         try:
-            stored = json.loads(path.read_text())
+            stored = json.loads(path.read_text(encoding="utf-8"))
             blocks = [
                 {arm: (dict(there), dict(back)) for arm, (there, back) in block.items()}
                 for block in stored["blocks"]

@@ -27,7 +27,7 @@ _WARM_UP = 2  # calls at each batch size
 def main() -> None:
     """Answers requests until there are no more."""
     # What libraries print goes to stderr; only answers go down the pipe.
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     hold_memory()
     silence_remarks()  # the parent loads the same checkpoint
