@@ -341,8 +341,8 @@ def wheel(session: nox.Session) -> None:
         session.run(executable, "-m", "pip", "install", "--quiet", "-c", str(PINS), "pytest")
         for package in ("bench", "hybrid"):  # as other projects have them
             (elsewhere / package).mkdir()
-            (elsewhere / package / "__init__.py").write_text("THEIRS = True\n")
-        (elsewhere / "test_theirs.py").write_text(THEIRS)
+            (elsewhere / package / "__init__.py").write_text("THEIRS = True\n", encoding="utf-8")
+        (elsewhere / "test_theirs.py").write_text(THEIRS, encoding="utf-8")
         command = str(environment / "bin" / "vlm-hybrid")
         commands = [
             (executable, "-m", "pytest", "--strict-markers", "test_theirs.py"),

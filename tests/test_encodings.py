@@ -15,7 +15,8 @@ FILES = [
 ]
 OPENS = {"open", "fdopen", "TemporaryFile", "NamedTemporaryFile"}
 PIPES = ("text", "universal_newlines")
-NO_FILES = {"os.open", "Image.open", "webbrowser.open"}  # what they open is no text of ours
+# What they open is no text of ours: a number, pixels, a page, an address, a package's metadata.
+NO_FILES = {"os.open", "Image.open", "webbrowser.open", "opener.open", "own.read_text"}
 
 
 def left_to_the_locale(source: str) -> Iterator[str]:
@@ -34,7 +35,9 @@ def left_to_the_locale(source: str) -> Iterator[str]:
         )
         # Both temporary files are binary unless they are told otherwise.
         binary |= name in ("TemporaryFile", "NamedTemporaryFile") and not texts
-        opens = name in OPENS and not binary and whole not in NO_FILES
+        if whole in NO_FILES:
+            continue
+        opens = name in OPENS and not binary
         reads = name in ("read_text", "write_text")
         pipes = any(ast.unparse(given.get(key, call)) == "True" for key in PIPES)
         if (opens or reads or pipes) and "encoding" not in given:

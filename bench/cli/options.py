@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.home import expanded
 from bench.weights import Weights
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _anywhere(name: str, value: object) -> str:
     is_file = name == "profile" and str(value).endswith(".toml")
     is_file |= name == "thresholds" and Path(str(value)).is_file()
     is_file |= isinstance(value, Path)
-    return str(Path(str(value)).expanduser().absolute()) if is_file else str(value)
+    return str(expanded(str(value)).absolute()) if is_file else str(value)
 
 
 def leave(verdicts: "list[Verdict]") -> None:

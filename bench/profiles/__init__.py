@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.home import expanded
 from bench.profiles.paths import resolved
 from bench.profiles.reading import parse, read_document
 from bench.profiles.settings import (
@@ -147,7 +148,7 @@ def load_profile(name: str, thresholds: str | None = None) -> Profile:
     if name in names():
         path = FOLDER / f"{name}.toml"
     elif name.endswith(".toml"):
-        path = Path(name).expanduser()
+        path = expanded(name)
     else:
         raise UserError(
             f"no profile {name!r}: choose one of {', '.join(names())}, or give a .toml file"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.home import expanded
 from hybrid.merging import THRESHOLDS_72OUT
 
 THRESHOLDS = {"72out": THRESHOLDS_72OUT}
@@ -18,7 +19,7 @@ def load_thresholds(source: str, folder: Path = Path()) -> tuple[float, ...]:
     if source in THRESHOLDS:
         return THRESHOLDS[source]
     try:
-        path = folder / Path(source).expanduser()
+        path = folder / expanded(source)
         if path.exists() and not path.is_file():  # a pipe would hang
             raise UserError(f"{source} is no regular file: give one by python -m hybrid.calibrate")
         values = json.loads(path.read_text(encoding="utf-8"))["thresholds"]

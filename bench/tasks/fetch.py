@@ -1,12 +1,12 @@
 """Download a known data set to where VLMEvalKit looks for it, going on where it broke off."""
 
 import contextlib
+import errno
 import fcntl
 import http.client
 import os
 import shutil
-import urllib.error
-import urllib.request
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -18,12 +18,15 @@ from rich.progress import (
 
 from bench.errors import UserError
 from bench.progress import progress
+from bench.tasks.download import Download, TransferError, download, web_address
+from bench.tasks.files import demand_file
 from bench.tasks.load import KNOWN, lmu_data
 from bench.tasks.tsv import check_md5
 
-CHUNK = 1 << 18
-TIMEOUT_S = 60.0
 MB = 1e6
+LARGEST = 4_000_000_000  # bytes; the largest known data set has a fourth of that
+SPARE = 64_000_000  # bytes of a disk that stay free
+ELSEWHERE = "or set LMUData to another folder"
 
 
 def fetch(name: str, *, url: str | None = None) -> Path:
@@ -37,7 +40,8 @@ def fetch(name: str, *, url: str | None = None) -> Path:
         url: a mirror's copy of the same file.
 
     Raises:
-        UserError: no such name or URL, no connection, a full disk, or another md5.
+        UserError: no such name or URL, no connection, a server that is too slow or has no end, a
+            full disk, a link or a folder in the file's place, or another md5.
     """
     known = KNOWN.get(name)
     if known is None:
@@ -46,16 +50,18 @@ def fetch(name: str, *, url: str | None = None) -> Path:
     if known.md5 is None or known.url is None:
         raise UserError(f"{name} comes with the package; there is nothing to fetch")
     url = url or known.url
-    if not url.startswith(("http://", "https://")):
-        raise UserError(f"{url}: give an http:// or https:// address")
+    address = web_address(url)
     path = lmu_data() / f"{name}.tsv"
     if _is_sound(path, known.md5):
         return path
+    demand_file(path)
+    if path.is_symlink():
+        raise UserError(f"{path} is a link, and not to the data: remove it, {ELSEWHERE}")
     part = path.with_name(f"{path.name}.part")
     with _opened(part) as file:
         try:
-            _complete(file, part, url)
-        except _TransferError as error:
+            _complete(file, part, address)
+        except TransferError as error:
             kept = file.tell()
             again = (
                 f"{kept} bytes are kept, the same command goes on from there, or " if kept else ""
@@ -75,10 +81,6 @@ def fetch(name: str, *, url: str | None = None) -> Path:
     return path
 
 
-class _TransferError(Exception):
-    """What came is incomplete, and why."""
-
-
 def _is_sound(path: Path, md5: str) -> bool:
     """Whether the file is there; one with another md5 is replaced, as VLMEvalKit does."""
     if not path.is_file():
@@ -95,7 +97,7 @@ def _opened(part: Path) -> Iterator[IO[bytes]]:
     """The partial file, open at its end, and locked: two downloads would mix in it."""
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as file:
+        with os.fdopen(_descriptor(part), "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.seek(0, os.SEEK_END)
             try:
@@ -108,62 +110,80 @@ def _opened(part: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise UserError(
             f"{part}: can't be written: {error.strerror or error}; what came is kept, mend that"
-            " and give the same command again"
+            f" and give the same command again, {ELSEWHERE}"
         ) from error
+
+
+def _descriptor(part: Path) -> int:
+    """Open for appending, if it is a file of its own: behind a link another one would be
+    overwritten, and a pipe would be waited for."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    refused = UserError(f"{part} is a link, a folder or a device, no file: remove it, {ELSEWHERE}")
+    try:
+        descriptor = os.open(part, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise refused from error
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(descriptor)
+        raise refused
+    return descriptor
 
 
 def _complete(file: IO[bytes], part: Path, url: str) -> None:
     """Append what `url` has beyond `file`'s end.
 
     Raises:
-        _TransferError: the server refuses or can't be reached, or the transfer broke off.
+        TransferError: the server refuses or can't be reached, the transfer broke off, is too slow
+            or gives more than any known data set has.
     """
     have = file.tell()
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
-    except urllib.error.HTTPError as error:
-        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+    with download(url, start=have) as answer:
+        if answer is None:
             return  # nothing lies beyond what came already; its md5 is the judge
-        raise _TransferError(f"the server answers {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise _TransferError(f"no connection ({reason})") from error
-    with response:
-        if response.status != http.client.PARTIAL_CONTENT:  # it sends all of it anew
+        if answer.status != http.client.PARTIAL_CONTENT:  # it sends all of it anew
             file.truncate(0)
             file.seek(0)
-        elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise _TransferError("the server answers another range than was asked for")
-        length = response.headers.get("Content-Length")
-        total = None if length is None else file.tell() + int(length)
-        _demand_room(part, 0 if length is None else int(length))
-        _copy(response, file, total, part.stem)
+        elif not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            raise TransferError("the server answers another range than was asked for")
+        length = answer.length()
+        total = None if length is None else file.tell() + length
+        if total is not None and total > LARGEST:
+            raise _too_large(total)
+        _demand_room(part, length or 0)
+        _copy(answer, file, total, part)
     if total is not None and file.tell() < total:
-        raise _TransferError(f"the transfer broke off after {file.tell()} of {total} bytes")
+        raise TransferError(f"the transfer broke off after {file.tell()} of {total} bytes")
 
 
-def _copy(
-    response: http.client.HTTPResponse, file: IO[bytes], total: int | None, name: str
-) -> None:
+def _copy(answer: Download, file: IO[bytes], total: int | None, part: Path) -> None:
     """All of the answer's body to `file`, and how far it is."""
-    with progress(name, total, DownloadColumn(), TransferSpeedColumn()) as bar:
+    with progress(part.stem, total, DownloadColumn(), TransferSpeedColumn()) as bar:
         bar.skip(file.tell())
-        while True:
-            try:
-                chunk = response.read(CHUNK)
-            except (OSError, http.client.HTTPException) as error:
-                raise _TransferError(f"the transfer broke off ({error})") from error
-            if not chunk:
-                return
+        for chunk in answer.chunks():
+            if file.tell() + len(chunk) > LARGEST:
+                file.truncate(0)  # it can be none of the data: nothing of it is kept
+                file.seek(0)
+                raise _too_large(None)
+            _demand_room(part, len(chunk))
             file.write(chunk)
             bar.advance(len(chunk))
+            if total is not None and file.tell() >= total:
+                return
+
+
+def _too_large(size: int | None) -> TransferError:
+    given = "data without end" if size is None else f"{size / MB:.0f} MB"
+    return TransferError(f"the server gives {given}; no data set has over {LARGEST / MB:.0f} MB")
 
 
 def _demand_room(part: Path, needed: int) -> None:
     free = shutil.disk_usage(part.parent).free
-    if needed > free:
+    if needed + SPARE > free:
         raise UserError(
-            f"{part.parent}: {needed / MB:.0f} MB are to come and {free / MB:.0f} MB are free; make"
-            " room, or set LMUData to a folder on another disk"
+            f"{part.parent}: {needed / MB:.0f} MB are to come, {SPARE / MB:.0f} MB are to stay free"
+            f" and {free / MB:.0f} MB are free; make room, or set LMUData to a folder on another"
+            " disk"
         )

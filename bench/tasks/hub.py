@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.home import expanded
 from bench.tasks.files import demand_file
 from bench.tasks.images import resolve_pointers
 from bench.tasks.table import ALL_OPTIONS, Table, build_table
@@ -44,7 +45,8 @@ def read_hub(source: str) -> tuple[str, Table]:
         UserError: `datasets` is not installed, the data can't be had, or are no sound table.
     """
     where, config, split = _parts(source)
-    local = where.startswith(("/", ".", "~")) or Path(where).is_dir()
+    where = str(expanded(where)) if where.startswith("~") else where
+    local = where.startswith(("/", ".")) or Path(where).is_dir()
     dataset = _open(source, where, config, split, local=local)
     columns = set(dataset.column_names)
     index_column = "index" if "index" in columns else "question_id"
@@ -88,7 +90,7 @@ def _open(source: str, where: str, config: str | None, split: str | None, *, loc
     # Each of its retries would print a line.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        folder = Path(where).expanduser()
+        folder = Path(where)
         saved = any((folder / name).is_file() for name in SAVED)
         if local and (saved or not folder.is_dir()):
             loaded: Any = datasets.load_from_disk(str(folder))
@@ -104,6 +106,8 @@ def _open(source: str, where: str, config: str | None, split: str | None, *, loc
             else "load it once with a network, or copy there and give hf:/FOLDER a folder that"
             " datasets' save_to_disk wrote"
         )
+        if "home directory" in reason:  # a user id without HOME and without a passwd entry
+            advice = "set HF_HOME to a folder that can be written"
         raise UserError(f"{source}: can't be loaded ({reason[:200]}); {advice}") from error
     if local and saved and config is not None:
         raise UserError(
