@@ -72,7 +72,7 @@ def _git(*arguments: str) -> str | None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     command = ["git", "-C", str(BENCH.parent), *arguments]
     try:
-        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        said = subprocess.run(command, env=environment, capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return said.stdout.strip()
+    return said.stdout.decode("utf-8", "replace").strip()
