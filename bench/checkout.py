@@ -31,7 +31,7 @@ def foreign_code(folder: Path, imported: dict[str, Path]) -> str | None:
 
 def imported_packages() -> dict[str, Path]:
     """`bench` and `hybrid`, and the folders that this process takes them from."""
-    above = __name__.removesuffix("bench.checkout")  # in a wheel both lie in one package
+    above = (__package__ or "").removesuffix("bench")  # in a wheel both lie in one package
     spec = find_spec(f"{above}hybrid")
     origin = spec.origin if spec else None
     return {"bench": BENCH, "hybrid": Path(origin).parent if origin else Path("nowhere")}
