@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor
 
+from bench.errors import UserError
 from bench.models import Answerer, load_checkpoint, padded_to_square
 from bench.profiles import load_profile
 from bench.runs.evaluate import Options, evaluate, open_task
@@ -67,15 +68,17 @@ def test_the_profile_s_setting_reaches_the_pixels_and_run_json_s_identity(
     profile = replace(tiny, data=replace(tiny.data, pad_to_square=pad))
     checkpoint = load_checkpoint(profile)
     wide = Image.new("RGB", (168, 84), RED)
-    pixels = Answerer(checkpoint, None).encode(["USER: <image> ASSISTANT:"], [wide])["pixel_values"]
+    prompt, answerer = ["USER: <image> ASSISTANT:"], Answerer(checkpoint, None)
     if pad:
+        pixels = answerer.encode(prompt, [wide])["pixel_values"]
         assert pixels.shape == (1, 3, 168, 168)
         border, inside = (127 / 255 - 0.5) / 0.25, (1.0 - 0.5) / 0.25
         rows = pixels[0, 0, :, 0]  # red channel: 42 rows of border, 84 of image, 42 of border
         expected = torch.tensor([border] * 42 + [inside] * 84 + [border] * 42)
         torch.testing.assert_close(rows, expected)
     else:
-        assert pixels.shape == (1, 3, 84, 168)
+        with pytest.raises(UserError, match="168 x 84 pixels, and this model takes 168 x 168"):
+            answerer.encode(prompt, [wide])
 
     options = Options(work_dir=tmp_path, reuse=False, verbose=False, limit=1)
     task = open_task("tiny-mmbench", options)
