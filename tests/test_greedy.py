@@ -12,6 +12,7 @@ from bench.errors import UserError
 from bench.greedy import NEUTRAL, answer_greedily, overridden
 from bench.models import Answerer, Checkpoint
 from bench.random_weights import random_model
+from bench.remark import remarks
 from bench.tasks import load_task
 from bench.timing.arms import answer_arm
 from bench.timing.clock import clock_for
@@ -83,8 +84,9 @@ def test_it_is_said_once_and_not_at_all_where_nothing_is_overridden(
     assert capsys.readouterr().err == ""
     folder = copy_of_fixture(tmp_path / "model")
     set_in(folder / "generation_config.json", num_beams=2)
-    loaded(folder)
-    loaded(folder)
+    with remarks():  # a command
+        loaded(folder)
+        loaded(folder)
     assert capsys.readouterr().err.count("num_beams 2") == 1
 
 

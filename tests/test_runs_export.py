@@ -18,11 +18,6 @@ LONG = "x" * (LONGEST_CELL + 1)
 GROWING = "\x07" * (LONGEST_CELL // 7 + 1)  # fits, and no more once it is escaped
 
 
-@pytest.fixture(autouse=True)
-def unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.remark._said", set())
-
-
 def questions(folder: Path, **cells: Any) -> Task:
     return load_task(write_mmbench(folder / "a.tsv", rotations(7, ("yes", "no"), **cells)))
 

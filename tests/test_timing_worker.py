@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench import remark
+from bench.remark import remark
 from bench.timing import case, pinning, worker
 from bench.timing.interleave import Arm, Stopwatch
 from bench.timing.worker import _WARM_UP, _Worker
@@ -30,12 +30,6 @@ def _collector_as_before() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.enable()
-
-
-@pytest.fixture(autouse=True)
-def _remarks_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker is a process of its own, and silences them for good."""
-    monkeypatch.setattr(remark, "_silent", False)
 
 
 @pytest.fixture
@@ -103,6 +97,7 @@ def test_it_holds_its_memory_and_answers_line_by_line(monkeypatch: pytest.Monkey
 
         def __init__(self, **request: Any) -> None:
             done.append(f"made {request}")
+            remark("what the parent says")  # raises here, if it is said
 
         def answer(self, *, do: str) -> dict[str, Any]:
             if do == "fail":

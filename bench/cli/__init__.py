@@ -36,6 +36,7 @@ from bench.cli.usage import PROGRAM, OneLineUsage, is_program
 from bench.errors import UserError
 from bench.installation import how_to_install
 from bench.printable import printable
+from bench.remark import remarks
 
 INTERRUPTED = 130
 
@@ -100,7 +101,7 @@ def main() -> None:
     """
     os.environ["MPLBACKEND"] = "agg"  # a notebook's would not be found, and no plot needs a window
     try:
-        with lenient_streams():
+        with lenient_streams(), remarks():
             app()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:

@@ -13,12 +13,12 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from bench.errors import UserError
-from bench.remark import silence_remarks
+from bench.remark import remarks
 from bench.timing.allocator import hold_memory
 
 _WARM_UP = 2  # calls at each batch size
@@ -30,9 +30,13 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1, encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     hold_memory()
-    silence_remarks()  # the parent loads the same checkpoint
+    with remarks(silent=True):  # the parent loads the same checkpoint
+        _answer_all(sys.stdin, answers)
+
+
+def _answer_all(requests: Iterable[str], answers: TextIO) -> None:
     worker: _Worker | None = None
-    for line in sys.stdin:
+    for line in requests:
         request = json.loads(line)
         try:
             if worker is None:
