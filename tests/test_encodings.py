@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FILES = [
     ROOT / "noxfile.py",
-    *sorted(p for f in ("bench", "hybrid") for p in (ROOT / f).rglob("*.py")),
+    *sorted(p for f in ("bench", "hybrid", "sessions") for p in (ROOT / f).rglob("*.py")),
 ]
 OPENS = {"open", "fdopen", "TemporaryFile", "NamedTemporaryFile"}
 PIPES = ("text", "universal_newlines")

@@ -4,16 +4,38 @@ import os
 import subprocess
 import sys
 import threading
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import nox
 import pytest
+from packaging.requirements import Requirement
 
 import noxfile
+from sessions import environment
 
 ROOT = Path(__file__).parents[1]
+BARE = """
+import builtins, importlib.util, sys
+
+sys.path[:] = [entry for entry in sys.path if entry not in ("", {root!r})]
+taken = builtins.__import__
+
+def ask(name, *rest, **named):
+    if name.partition(".")[0] in {pinned!r}:
+        raise ModuleNotFoundError(f"No module named {{name!r}}")
+    return taken(name, *rest, **named)
+
+builtins.__import__ = ask
+spec = importlib.util.spec_from_file_location("theirs", {root!r} + "/noxfile.py")
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+import nox.registry
+
+print(*nox.registry.get())
+"""
 ONE_TEST = ("tests/test_supported.py", "-k", "what_the_package_asks_for", "-q")
 
 
@@ -41,7 +63,7 @@ class Running:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Running:
     """Sessions run in this Python, and write nothing into the checkout."""
-    monkeypatch.setattr(noxfile, "lacking", lambda: None)
+    monkeypatch.setattr(environment, "lacking", lambda: None)
     monkeypatch.setattr(noxfile, "OUTPUTS", tmp_path)
     return Running()
 
@@ -67,7 +89,7 @@ def test_what_others_set_does_not_reach_the_tests(
     here: Running, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert name in noxfile.environment_variables()
+    assert name in environment.environment_variables()
     noxfile.pytest(_session(here), *ONE_TEST)
     assert here.code == 0 and "1 passed" in here.printed, here.printed
 
@@ -92,15 +114,27 @@ def test_harmless_variables_stay_and_the_user_s_are_for_gates_alone(
 ) -> None:
     monkeypatch.setenv("PYTHONUNBUFFERED", "1")
     monkeypatch.setenv("FASTV_K", "36")
-    assert not {"PYTHONUNBUFFERED", "FASTV_K"} & set(noxfile.environment_variables())
-    assert noxfile.environment_variables(*noxfile.USERS)["FASTV_K"] is None
+    assert not {"PYTHONUNBUFFERED", "FASTV_K"} & set(environment.environment_variables())
+    assert environment.environment_variables(*environment.USERS)["FASTV_K"] is None
+
+
+def test_a_nox_of_elsewhere_reads_the_sessions(tmp_path: Path) -> None:
+    """As `pipx install nox` makes it: nothing of the project is there, nor on its path."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = {Requirement(line).name for line in project["dependencies"]}
+    program = BARE.format(root=str(ROOT), pinned=pinned | {"PIL", "hybrid"})
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert {"lint", "tests", "accuracy", "latency"} <= set(ran.stdout.split())
 
 
 def _reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pins: str) -> str | None:
     file = tmp_path / "constraints.txt"
     file.write_text(f"# pinned\n{pins}\n")
-    monkeypatch.setattr(noxfile, "PINS", file)
-    return cast(Any, noxfile.lacking).__wrapped__()  # type: ignore[no-any-return]
+    monkeypatch.setattr(environment, "PINS", file)
+    return cast(Any, environment.lacking).__wrapped__()  # type: ignore[no-any-return]
 
 
 def test_an_environment_is_taken_while_it_holds_the_pins(
@@ -118,7 +152,7 @@ def test_an_environment_is_taken_while_it_holds_the_pins(
 def test_another_folder_s_environment_is_not_taken(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(noxfile, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
     assert "not this folder" in str(_reason(monkeypatch, tmp_path, ""))
 
 
@@ -141,11 +175,11 @@ class Making(Running):
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """nox's own environment lacks something, and others are made in a folder of the test."""
-    monkeypatch.setattr(noxfile, "lacking", lambda: "it has no torch")
-    monkeypatch.setattr(noxfile, "ENVIRONMENTS", tmp_path / ".nox")
+    monkeypatch.setattr(environment, "lacking", lambda: "it has no torch")
+    monkeypatch.setattr(environment, "ENVIRONMENTS", tmp_path / ".nox")
     pins = tmp_path / "constraints.txt"
     pins.write_text("torch==1\n")
-    monkeypatch.setattr(noxfile, "PINS", pins)
+    monkeypatch.setattr(environment, "PINS", pins)
     return tmp_path
 
 
@@ -155,7 +189,7 @@ def test_two_at_once_make_one_environment(elsewhere: Path) -> None:
     found: dict[str, str] = {}
 
     def make(name: str, session: Making) -> None:
-        found[name] = noxfile.executable(_session(session))
+        found[name] = environment.executable(_session(session))
 
     threads = [threading.Thread(target=make, args=("first", first))]
     threads[0].start()
@@ -175,22 +209,22 @@ def test_two_at_once_make_one_environment(elsewhere: Path) -> None:
 def test_changed_pins_leave_the_environment_of_a_running_gate_alone(elsewhere: Path) -> None:
     go_on = threading.Event()
     go_on.set()
-    before = Path(noxfile.executable(_session(Making(threading.Event(), go_on))))
+    before = Path(environment.executable(_session(Making(threading.Event(), go_on))))
     (before.parents[1] / "in-use").touch()
     (elsewhere / "constraints.txt").write_text("torch==2\n")
-    after = Path(noxfile.executable(_session(Making(threading.Event(), go_on))))
+    after = Path(environment.executable(_session(Making(threading.Event(), go_on))))
     assert after.parents[1] != before.parents[1]
     assert (before.parents[1] / "in-use").exists()
     again = Making(threading.Event(), go_on)
-    assert Path(noxfile.executable(_session(again))) == after and not again.commands
+    assert Path(environment.executable(_session(again))) == after and not again.commands
 
 
 def test_an_environment_that_was_never_finished_is_made_anew(elsewhere: Path) -> None:
     go_on = threading.Event()
     go_on.set()
-    made = noxfile.executable(_session(Making(threading.Event(), go_on)))
+    made = environment.executable(_session(Making(threading.Event(), go_on)))
     (Path(made).parents[1] / "vlm-hybrid.installed").unlink()
     again = Making(threading.Event(), go_on)
-    assert noxfile.executable(_session(again)) == made
+    assert environment.executable(_session(again)) == made
     assert any("virtualenv" in command for command in again.commands)
     assert sys.executable in again.commands[0]
