@@ -24,6 +24,7 @@ from bench.gpucheck.parts import (
     latency,
     latency_part,
     memory,
+    named_parts,
     parts,
     replay,
     waits,
@@ -459,7 +460,7 @@ def failing(error: BaseException) -> Callable[[], dict[str, Any]]:
     return run
 
 
-def run_check(checked: Checked, out: Path, *given: Part, **options: float) -> dict[str, Any]:
+def run_check(checked: Checked, out: Path, *given: Part, **options: Any) -> dict[str, Any]:
     return check(checked, given, out, origin=ORIGIN, weights="random", **options)
 
 
@@ -500,6 +501,65 @@ def test_what_the_budget_does_not_reach_is_missing(checked: Checked, tmp_path: P
     found = run_check(checked, tmp_path / "a.json", part("one", dict), budget_s=1.0)
     assert found["missing"] == {"one": "no time was left of 1 s"}
     assert found["parts"] == {}
+
+
+def counted(name: str, calls: list[str]) -> Part:
+    """Measures how often any part was measured."""
+
+    def run() -> dict[str, Any]:
+        calls.append(name)
+        return {"call": len(calls)}
+
+    return part(name, run)
+
+
+def test_what_was_measured_is_kept_and_what_is_missing_is_made_up_for(
+    checked: Checked, tmp_path: Path
+) -> None:
+    calls: list[str] = []
+    out, one, two = tmp_path / "cpu.json", counted("one", calls), counted("two", calls)
+    run_check(checked, out, one, part("two", failing(RuntimeError("out of memory"))))
+    found = run_check(checked, out, one, two)
+    assert calls == ["one", "two"]
+    assert (found["parts"], found["missing"]) == ({"one": {"call": 1}, "two": {"call": 2}}, {})
+    found = run_check(checked, out, two, afresh=True)
+    assert found["parts"] == {"one": {"call": 1}, "two": {"call": 3}}
+
+
+@pytest.mark.parametrize("other", ["code", "device", "model", "machine", "damaged"])
+def test_numbers_of_another_code_model_or_machine_are_not_kept(
+    checked: Checked, tmp_path: Path, other: str
+) -> None:
+    calls: list[str] = []
+    out, one = tmp_path / "cpu.json", counted("one", calls)
+    before = run_check(checked, out, one)
+    (before["origin"] if other == "machine" else before)[other] = {"x": "another"}
+    out.write_text("{" if other == "damaged" else json.dumps(before))
+    assert run_check(checked, out, one)["parts"] == {"one": {"call": 2}}
+
+
+def test_a_small_budget_is_taken_from_what_can_do_with_less(
+    checked: Checked, tmp_path: Path
+) -> None:
+    given: dict[str, float] = {}
+
+    def noting(name: str, seconds: float, elastic: bool) -> Part:
+        def run(_checked: Checked, left: float) -> dict[str, Any]:
+            given[name] = left
+            return {}
+
+        return Part(name=name, seconds=seconds, run=run, elastic=elastic)
+
+    asked = noting("whole", 40, False), noting("long", 90, True), noting("short", 30, True)
+    run_check(checked, tmp_path / "a.json", *asked, budget_s=100)
+    assert given == pytest.approx({"whole": 40, "long": 45, "short": 15}, abs=2)
+
+
+def test_a_part_is_asked_for_by_its_name() -> None:
+    assert [one.name for one in named_parts(None)] == [one.name for one in parts()]
+    assert [one.name for one in named_parts(["replay", "waits"])] == ["waits", "replay"]
+    with pytest.raises(UserError, match="no 'wait': choose from 'waits', 'replay'"):
+        named_parts(["wait"])
 
 
 def test_a_file_that_cannot_be_written_stops_before_anything_is_measured(

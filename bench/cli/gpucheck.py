@@ -24,12 +24,20 @@ def gpu_check(
     budget: Annotated[
         float, typer.Option(min=60, help="Seconds in all, the model's loading aside.")
     ] = 520,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this part, repeatable; a wrong name lists them. Default: all."),
+    ] = None,
+    afresh: Annotated[
+        bool, typer.Option("--afresh", help="Measure again what the file already holds.")
+    ] = False,
 ) -> None:
     """Measure on a GPU what only a GPU can show, at LLaVA-1.5-7B's shape, within ten minutes.
 
     Waits, by back-pressure; graph replay against eager; latency of dense, and of every reduction
     eager and graphed, beside its floor; memory; kernels. Each number is written as soon as its part
     is done, and judged by the targets: 0 all met, 1 missed, 2 something was not measured, 3 unsure.
+    Called again, it measures what is missing in the file, if code, model and machine are the same.
 
     Example: python -m bench gpu-check --out h100.json
     """
@@ -41,7 +49,7 @@ def gpu_check(
             " a machine with one and a CUDA build of torch"
         )
     from bench.gpucheck.check import check, device_name, results_file, show
-    from bench.gpucheck.parts import parts
+    from bench.gpucheck.parts import named_parts
     from bench.gpucheck.subject import checked_on_gpu
     from bench.gpucheck.targets import exit_code
     from bench.needs import prepare
@@ -50,6 +58,7 @@ def gpu_check(
     from bench.syncs.subjects import subject
     from bench.timing.case import timed_model
 
+    wanted = named_parts(part)
     profile = load_profile(PROFILE)
     path = out or results_file(device_name(torch.device("cuda")))
     minutes = budget / 60
@@ -59,7 +68,15 @@ def gpu_check(
     stand_in = subject(STAND_IN, str(profile.reduction.keep), device="cuda")
     checked = checked_on_gpu(llava, profile, stand_in, command_line())
     origin = origin_here({"profile": PROFILE, "weights": str(weights)})
-    document = check(checked, parts(), path, origin=origin, weights=str(weights), budget_s=budget)
+    document = check(
+        checked,
+        wanted,
+        path,
+        origin=origin,
+        weights=str(weights),
+        budget_s=budget,
+        afresh=afresh,
+    )
     rows = show(document)
     print(f"written to {path}")
     raise typer.Exit(exit_code(rows))

@@ -1,6 +1,7 @@
 """Runs the parts within a budget, writes each as it finishes, and shows what was found."""
 
 import gc
+import hashlib
 import json
 import re
 import time
@@ -13,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
+from bench.checkout import imported_packages
 from bench.errors import UserError
 from bench.gpucheck.parts import Part
 from bench.gpucheck.subject import Checked
@@ -20,6 +22,7 @@ from bench.gpucheck.targets import COLUMNS, Row, judge
 from bench.progress import progress
 from bench.report.origin import Origin
 from bench.report.terminal import COLOURS, print_line, print_table
+from bench.strict_json import parse
 from bench.tasks.atomic import write_atomically
 
 BUDGET_S = 520.0  # a part ends with the block that is under way, half a minute later at most
@@ -41,11 +44,17 @@ def check(
     origin: Origin,
     weights: str,
     budget_s: float = BUDGET_S,
+    afresh: bool = False,
 ) -> dict[str, Any]:
     """Measure the parts in order, and write `out` behind each of them.
 
     A part that raises is missing, with its reason, and the others go on; so is what the budget does
-    not reach.
+    not reach. A budget below what the parts ask for is taken from the elastic ones. What `out`
+    holds of the same code, model and machine stays; only what is missing there is measured.
+
+    Args:
+        parts: those that are asked for, by default of the caller all.
+        afresh: measure all of them, whatever `out` holds.
 
     Raises:
         UserError: `out` cannot be written.
@@ -53,6 +62,7 @@ def check(
     config = checked.llava.config
     document: dict[str, Any] = {
         "origin": asdict(origin),
+        "code": code_digest(),
         "device": device_name(checked.llava.device),
         "model": {
             "weights": weights,
@@ -62,24 +72,61 @@ def check(
             "attention": config._attn_implementation,
         },
         "took_s": {},
-        "missing": {part.name: "the check ended before it" for part in parts},
+        "missing": {},
         "parts": {},
     }
+    for key, kept in _earlier(out, document).items():
+        document[key] = kept
+    wanted = [part for part in parts if afresh or part.name not in document["parts"]]
+    for part in wanted:
+        document["parts"].pop(part.name, None)
+        document["missing"][part.name] = "the check ended before it"
     _write(out, document)  # before anything is measured: a path that cannot be written is found
+    shares = _shares(wanted, budget_s)
     ends = time.monotonic() + budget_s
     with progress("gpu-check", len(parts), MofNCompleteColumn()) as bar:
-        for part in parts:
+        bar.skip(len(parts) - len(wanted))
+        for part in wanted:
             bar.advance(0, now=part.name)
             left, started = ends - time.monotonic(), time.monotonic()
             if left < LEAST_S:
                 document["missing"][part.name] = f"no time was left of {budget_s:g} s"
             else:
-                _measure(part, checked, min(part.seconds, left), document)
+                _measure(part, checked, min(shares[part.name], left), document)
             took = document["took_s"][part.name] = round(time.monotonic() - started, 1)
             _write(out, document)
             bar.advance()
             bar.say(f"{part.name}: {took} s, {document['missing'].get(part.name, 'measured')}")
     return document
+
+
+def _earlier(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What `out` holds of the same measurement; nothing if it holds another one, or none."""
+    try:
+        before = parse(out.read_bytes())
+        same = all(before[key] == document[key] for key in ("code", "device", "model"))
+        same = same and before["origin"]["machine"] == document["origin"]["machine"]
+        kept = {key: dict(before[key]) for key in ("parts", "missing", "took_s")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return kept if same else {}
+
+
+def _shares(parts: Sequence[Part], budget_s: float) -> dict[str, float]:
+    """Part -> its seconds; what the budget lacks is taken from the elastic ones alike."""
+    fixed = sum(part.seconds for part in parts if not part.elastic)
+    elastic = sum(part.seconds for part in parts if part.elastic)
+    share = min(1.0, max(0.0, budget_s - fixed) / elastic) if elastic else 1.0
+    return {part.name: part.seconds * (share if part.elastic else 1.0) for part in parts}
+
+
+def code_digest() -> str:
+    """Of every Python file of `hybrid` and `bench`: whose numbers these are, without git too."""
+    digest = hashlib.sha256()
+    for package in imported_packages().values():
+        for file in sorted(package.rglob("*.py")):
+            digest.update(f"{file.relative_to(package.parent)}\0".encode() + file.read_bytes())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _measure(part: Part, checked: Checked, seconds: float, document: dict[str, Any]) -> None:

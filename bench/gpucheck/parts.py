@@ -6,7 +6,7 @@ measure.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -43,11 +43,15 @@ MERGING_THRESHOLD = 0.9
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """seconds: that it may take. run: `(what is checked, seconds) -> numbers`."""
+    """seconds: that it may take. run: `(what is checked, seconds) -> numbers`.
+
+    elastic: fewer seconds are fewer blocks, and not an error; a smaller budget is taken from these.
+    """
 
     name: str
     seconds: float
     run: Callable[[Checked, float], Numbers]
+    elastic: bool = False
 
 
 def parts() -> list[Part]:
@@ -61,6 +65,7 @@ def parts() -> list[Part]:
                 name=latency_part(batch, tokens),
                 seconds=seconds,
                 run=partial(latency, batch=batch, new_tokens=tokens),
+                elastic=True,
             )
             for batch, tokens, seconds in (
                 (one, ANSWER_TOKENS, 45),
@@ -69,13 +74,26 @@ def parts() -> list[Part]:
             )
         ),
         Part(name="memory", seconds=45, run=memory),
-        Part(name="kernels", seconds=15, run=kernels),
+        Part(name="kernels", seconds=15, run=kernels, elastic=True),
         Part(
             name=latency_part(eight, CAPTION_TOKENS),
             seconds=70,
             run=partial(latency, batch=eight, new_tokens=CAPTION_TOKENS),
+            elastic=True,
         ),
     ]
+
+
+def named_parts(names: Sequence[str] | None) -> list[Part]:
+    """Those, in the order of `parts`; all of them for None.
+
+    Raises:
+        UserError: for a name that no part has.
+    """
+    known = {part.name: part for part in parts()}
+    if unknown := [name for name in names or () if name not in known]:
+        raise UserError(f"--part: no {unknown[0]!r}: choose from {', '.join(map(repr, known))}")
+    return [part for name, part in known.items() if names is None or name in names]
 
 
 def latency_part(batch: int, new_tokens: int) -> str:
