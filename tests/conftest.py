@@ -1,5 +1,6 @@
 """What tests of several files ask for."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -7,6 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 os.environ["MPLBACKEND"] = "agg"  # as the command line does: a notebook's is not installed here
+
+
+def pytest_collection_finish() -> None:
+    """What the imports made lives as long as the process. To look through it for garbage takes
+    half a second each time, and whatever counts memory asks for that."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
