@@ -142,7 +142,7 @@ def test_the_category_that_is_worse_is_said_in_words(tmp_path: Path) -> None:
     found = compared(before, after)
     assert found.said() == [
         "9 lost: margins not recorded",
-        "significantly worse: odd (Holm p = 0.0078)",
+        "significantly worse: odd (Holm p = 0.0078 two-sided)",
     ]
 
 

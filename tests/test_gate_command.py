@@ -3,9 +3,12 @@
 Each refusal is exit code 2 with one line: nothing that was not measured may look like a PASS.
 """
 
+import io
 import json
+import re
 import shutil
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,7 @@ from tests.compare_runs import keep_letters
 
 CAPTIONS = "llava_v1.5_7b_hybrid_COCO_VAL"
 LIMIT = 4
+PRINTED = "printed.txt"
 COMMAND = ("gate", "--arm", "random", "--limit", str(LIMIT))
 Answer = tuple[int, str, str]
 Gate = Callable[..., Answer]
@@ -62,8 +66,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, checkpoint: Checkpoint) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(quality, "load_checkpoint", lambda profile: checkpoint)
         patch.setattr("sys.argv", ["bench", *COMMAND, "--work-dir", str(work_dir)])
-        with pytest.raises(SystemExit):
+        with pytest.raises(SystemExit), redirect_stdout(io.StringIO()) as printed:
             main()
+    (work_dir / PRINTED).write_text(printed.getvalue())
     return work_dir
 
 
@@ -104,6 +109,34 @@ def test_real_flips_are_called_real_and_categories_are_kept_as_numbers(
     assert sum(found[name] for name in rows if name.endswith("/n")) == LIMIT
     assert sum(found[name] for name in rows if name.endswith("/lost")) == found["lost"]
     assert "Holm p" in out
+
+
+def p_without_a_side(text: str) -> list[str]:
+    """Words, cells, column heads and properties that name a p, and not of which side."""
+    text = re.sub(r"<style>.*?</style>|<svg.*?</svg>|</?p\b[^>]*>", "\n", text, flags=re.DOTALL)
+    parts = re.split(r"\n|\||;|  |</t[hd]>", text)
+    named = [part for part in parts if re.search(r"(?<![A-Za-z0-9.-])p(?![A-Za-z0-9-])", part)]
+    return [part for part in named if not re.search("(one|two)[-_]sided", part)]
+
+
+def test_compare_and_gate_say_the_same_p_of_a_pair_and_of_which_sides(
+    gate: Gate, work_dir: Path
+) -> None:
+    found = numbers(work_dir, "tiny-mmbench/paired")
+    one, two = f"{found['mcnemar_p_one_sided']:.2g}", f"{found['mcnemar_p_two_sided']:.2g}"
+    assert one != two  # questions were lost
+    page = work_dir / "compare.html"
+    runs = [str(work_dir / model / "tiny-mmbench") for model in ("tiny", "tiny_random")]
+    rest = ("--margin", "0.03", "--no-pictures", "--output", str(page))
+    _, compared, _ = gate("compare", *runs, *rest)
+    [row] = [line.split() for line in compared.splitlines() if line.startswith("circular")]
+    assert row[-2:] == [one, two]
+    texts = {"compare": compared, "page": page.read_text()}
+    reports = (PRINTED, "accuracy-report.md", "accuracy-report.html", "accuracy-junit.xml")
+    texts |= {name: (work_dir / name).read_text() for name in reports}
+    for name, text in texts.items():
+        assert f"p = {one} one-sided, {two} two-sided" in text, name
+        assert p_without_a_side(text) == [], name
 
 
 def test_flips_within_rounding_are_called_near_ties(gate: Gate, work_dir: Path) -> None:

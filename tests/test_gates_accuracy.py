@@ -33,7 +33,7 @@ def gate(
 def test_a_run_against_itself_passes(n: int) -> None:
     paired, _ = gate(*runs(lost=0, gained=0, n=n, right=n // 2))
     assert paired.outcome is Outcome.PASS
-    assert paired.numbers["mcnemar_p"] == 1
+    assert paired.numbers["mcnemar_p_one_sided"] == 1
 
 
 def test_ten_agreeing_questions_prove_nothing_about_three_points() -> None:
@@ -61,7 +61,7 @@ def test_the_recorded_pair_fails_at_every_margin_up_to_five_points(
     assert paired.outcome is outcome
     assert (paired.numbers["lost"], paired.numbers["gained"]) == (125, 41)
     assert paired.numbers["value"] == pytest.approx(-84 / 1164)
-    assert paired.numbers["mcnemar_p"] == pytest.approx(2.25e-11, rel=0.01)
+    assert paired.numbers["mcnemar_p_one_sided"] == pytest.approx(2.25e-11, rel=0.01)
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="recorded runs are not beside the repository")
@@ -113,7 +113,7 @@ def test_a_category_that_is_worse_is_named_and_the_margin_still_decides() -> Non
         categories=with_categories(ocr=range(40), colour=range(40, 1164)),
     )
     assert paired.outcome is Outcome.PASS
-    assert paired.reason.endswith("; significantly worse: ocr (Holm p = 0.00098)")
+    assert paired.reason.endswith("; significantly worse: ocr (Holm p = 0.00098 two-sided)")
     ocr, colour = category_rows(paired.numbers)
     assert (ocr.category, ocr.lost, ocr.n, ocr.worse) == ("ocr", 12, 40, True)
     assert (colour.category, colour.lost, colour.worse) == ("colour", 0, False)

@@ -47,24 +47,24 @@ def test_a_row_holds_the_paired_numbers_of_its_category() -> None:
     assert (ocr.n, ocr.lost, ocr.gained, ocr.difference) == (20, 8, 0, -0.4)
     assert (ocr.before, ocr.after) == (1.0, 0.6)
     assert (ocr.low, ocr.high) == difference_interval(Pairs(lost=8, gained=0, n=20))
-    assert ocr.p == two_sided_mcnemar_p(Pairs(lost=8, gained=0, n=20)) == 2 / 2**8
-    assert ocr.holm == pytest.approx(3 * ocr.p)
-    assert (colour.lost, colour.gained, colour.p) == (1, 1, 1.0)
-    assert (place.lost, place.gained, place.holm) == (0, 0, 1.0)
+    assert ocr.p_two_sided == two_sided_mcnemar_p(Pairs(lost=8, gained=0, n=20)) == 2 / 2**8
+    assert ocr.holm_p_two_sided == pytest.approx(3 * ocr.p_two_sided)
+    assert (colour.lost, colour.gained, colour.p_two_sided) == (1, 1, 1.0)
+    assert (place.lost, place.gained, place.holm_p_two_sided) == (0, 0, 1.0)
 
 
 def test_the_category_that_is_worse_is_named_and_the_better_one_is_not() -> None:
     now = TRUE | dict.fromkeys(range(9), False)
     before = TRUE | dict.fromkeys(range(20, 29), False)
     rows = breakdown({"category": NAMES}, before, now)
-    assert said_worse(rows) == "significantly worse: ocr (Holm p = 0.012)"
-    assert [row.category for row in rows if row.holm < 0.05] == ["colour", "ocr"]
+    assert said_worse(rows) == "significantly worse: ocr (Holm p = 0.012 two-sided)"
+    assert [row.category for row in rows if row.holm_p_two_sided < 0.05] == ["colour", "ocr"]
     assert said_worse(breakdown({"category": NAMES}, TRUE, TRUE)) == ""
 
 
 def test_five_lost_of_five_is_not_significant_among_three_categories() -> None:
     rows = breakdown({"category": NAMES}, TRUE, TRUE | dict.fromkeys(range(5), False))
-    assert rows[0].p == pytest.approx(0.0625) and not rows[0].worse
+    assert rows[0].p_two_sided == pytest.approx(0.0625) and not rows[0].worse
 
 
 def rows_of(*losses: int) -> list[CategoryRow]:
@@ -96,13 +96,17 @@ def test_worse_is_decided_by_holm_and_not_by_p(losses: tuple[int, ...], named: s
 
 def test_a_category_that_p_alone_would_name_is_not_named() -> None:
     [row] = [row for row in rows_of(6, 0, 0) if row.lost]
-    assert row.p < 0.05 <= row.holm
+    assert row.p_two_sided < 0.05 <= row.holm_p_two_sided
     assert not row.worse and said_worse([row]) == ""
 
 
 def test_what_is_exactly_at_the_level_is_not_significant() -> None:
     [row] = rows_of(6)
-    assert [replace(row, holm=p).worse for p in (0.04999, 0.05, 0.05001)] == [True, False, False]
+    assert [replace(row, holm_p_two_sided=p).worse for p in (0.04999, 0.05, 0.05001)] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_levels_are_families_of_their_own_and_most_flips_come_first() -> None:
@@ -110,7 +114,7 @@ def test_levels_are_families_of_their_own_and_most_flips_come_first() -> None:
     now = TRUE | dict.fromkeys(range(7), False) | {40: False}
     rows = breakdown({"l2-category": level, "category": NAMES}, TRUE, now)
     assert [row.category for row in rows] == ["whole", "ocr", "place", "colour"]
-    assert rows[0].holm == rows[0].p  # one category, nothing to adjust for
+    assert rows[0].holm_p_two_sided == rows[0].p_two_sided  # one category, nothing to adjust for
 
 
 def test_numbers_of_a_verdict_give_the_rows_back() -> None:

@@ -79,7 +79,12 @@ def accuracy(
         )
     from rich.console import Console
 
-    from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
+    from bench.gates.breakdown import (
+        CATEGORY_COLUMNS,
+        CATEGORY_TITLE,
+        category_cells,
+        category_rows,
+    )
     from bench.gates.quality import asked_of, quality_gate
     from bench.history.store import history_file
     from bench.models import demand_heeded, resolve_keep
@@ -123,8 +128,7 @@ def accuracy(
     flips = [row for verdict in verdicts for row in category_rows(verdict.numbers)]
     if flips:
         cells = [category_cells(row) for row in flips]
-        title = "flips by category; p is exact McNemar, Holm p that adjusted within a level"
-        print_table(Console(), title, CATEGORY_COLUMNS, cells)
+        print_table(Console(), CATEGORY_TITLE, CATEGORY_COLUMNS, cells)
     settings = {"profile": profile, "keep": str(kept), "arm": arm}
     if dtype is not None:
         settings["dtype"] = dtype

@@ -16,6 +16,7 @@ from bench.comparison.same import demand_comparable, unit
 from bench.comparison.side import Side
 from bench.gates.breakdown import (
     CATEGORY_COLUMNS,
+    CATEGORY_TITLE,
     CategoryRow,
     breakdown,
     category_cells,
@@ -171,8 +172,7 @@ def print_comparison(found: Comparison, *, console: Console | None = None) -> No
     print_table(console, "paired", COLUMNS, cells)
     if found.categories:
         cells = [category_cells(row) for row in found.categories]
-        title = "flips by category; p is exact McNemar, Holm p that adjusted within a level"
-        print_table(console, title, CATEGORY_COLUMNS, cells)
+        print_table(console, CATEGORY_TITLE, CATEGORY_COLUMNS, cells)
     for line in found.said():
         print_line(console, line)
     for remark in found.remarks:

@@ -201,7 +201,7 @@ def _paired_verdict(
             "lost": pairs.lost,
             "gained": pairs.gained,
             "questions": pairs.n,
-            "mcnemar_p": p,
+            "mcnemar_p_one_sided": p,
             "mcnemar_p_two_sided": two_sided,
             **({} if near_ties is None else split),
             **category_numbers(rows),

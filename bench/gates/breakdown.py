@@ -13,8 +13,11 @@ from bench.gates.paired import difference_interval, paired, two_sided_mcnemar_p
 SIGNIFICANT = 0.05
 CATEGORY_COLUMNS = (
     "by", "category", "before", "after", "difference", "90% interval", "lost", "gained", "of",
-    "p two-sided", "Holm p",
+    "p two-sided", "Holm p two-sided",
 )  # fmt: skip
+CATEGORY_TITLE = (
+    "flips by category; p is exact McNemar, two-sided, Holm p that adjusted within a level"
+)
 PREFIX = "category/"  # of what a verdict's numbers hold: category/LEVEL/NAME/FIELD
 
 
@@ -24,8 +27,8 @@ class CategoryRow:
 
     before, after: accuracy, a share.
     low, high: of the difference after minus before, one-sided 95% each.
-    p: exact McNemar, two-sided, so that a category that gained is seen, too.
-    holm: p adjusted for the number of categories in the level.
+    p_two_sided: exact McNemar, so that a category that gained is seen, too.
+    holm_p_two_sided: the same, adjusted for the number of categories in the level.
     """
 
     level: str
@@ -37,8 +40,8 @@ class CategoryRow:
     lost: int
     gained: int
     n: int
-    p: float
-    holm: float
+    p_two_sided: float
+    holm_p_two_sided: float
 
     @property
     def difference(self) -> float:
@@ -47,7 +50,7 @@ class CategoryRow:
     @property
     def worse(self) -> bool:
         """Whether it lost more than chance explains, among all the categories of its level."""
-        return self.holm < SIGNIFICANT and self.lost > self.gained
+        return self.holm_p_two_sided < SIGNIFICANT and self.lost > self.gained
 
 
 def breakdown(
@@ -80,8 +83,8 @@ def breakdown(
                     lost=pair.lost,
                     gained=pair.gained,
                     n=pair.n,
-                    p=p,
-                    holm=adjusted,
+                    p_two_sided=p,
+                    holm_p_two_sided=adjusted,
                 )
             )
         rows += sorted(table, key=lambda row: (-row.lost - row.gained, row.category))
@@ -103,7 +106,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def said_worse(rows: Iterable[CategoryRow]) -> str:
     """Names the categories that are significantly worse; empty if none is."""
-    named = [f"{row.category} (Holm p = {row.holm:.2g})" for row in rows if row.worse]
+    named = [
+        f"{row.category} (Holm p = {row.holm_p_two_sided:.2g} two-sided)"
+        for row in rows
+        if row.worse
+    ]
     return f"significantly worse: {', '.join(named)}" if named else ""
 
 
@@ -136,8 +143,8 @@ def category_rows(numbers: Mapping[str, float | str]) -> list[CategoryRow]:
             lost=int(fields["lost"]),
             gained=int(fields["gained"]),
             n=int(fields["n"]),
-            p=fields["p"],
-            holm=fields["holm"],
+            p_two_sided=fields["p_two_sided"],
+            holm_p_two_sided=fields["holm_p_two_sided"],
         )
         for (level, category), fields in found.items()
     ]
@@ -148,4 +155,5 @@ def category_cells(row: CategoryRow) -> list[str]:
     shares = (f"{row.before:.3f}", f"{row.after:.3f}", f"{row.difference:+.3f}")
     counts = (str(row.lost), str(row.gained), str(row.n))
     interval = f"[{row.low:+.3f}, {row.high:+.3f}]"
-    return [row.level, row.category, *shares, interval, *counts, f"{row.p:.2g}", f"{row.holm:.2g}"]
+    p = (f"{row.p_two_sided:.2g}", f"{row.holm_p_two_sided:.2g}")
+    return [row.level, row.category, *shares, interval, *counts, *p]

@@ -4,8 +4,8 @@ from bench.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="bench.gates.breakdown:CategoryRow.worse",
-    old="self.holm < SIGNIFICANT",
-    new="self.p < SIGNIFICANT",
+    old="self.holm_p_two_sided < SIGNIFICANT",
+    new="self.p_two_sided < SIGNIFICANT",
     source=MADE,
     expected=("harness",),
 )
