@@ -4,8 +4,11 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
+
+from tests.commands import Typed, run
 
 os.environ["MPLBACKEND"] = "agg"  # as the command line does: a notebook's is not installed here
 
@@ -24,3 +27,9 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+    """`typed("score", "x.xlsx")` is what `python -m bench score x.xlsx` does."""
+    return partial(run, monkeypatch, capsys)

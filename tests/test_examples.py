@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from bench.cli import app, demo, main
+from bench.cli import app, demo
+from tests.commands import Typed
 from tests.compare_runs import run_folder
 
 ROOT = Path(__file__).parents[1]
@@ -26,12 +27,11 @@ def test_the_readmes_python_answers_rightly_as_it_stands() -> None:
     assert "# green D" in snippet
 
 
-def test_the_help_of_demo_asks_what_the_model_was_taught(tmp_path: Path) -> None:
+def test_the_help_of_demo_asks_what_the_model_was_taught(tmp_path: Path, typed: Typed) -> None:
     [question] = re.findall(r'bench demo "([^"]*)"', demo.demo.__doc__ or "")
-    command = [sys.executable, "-m", "bench", "demo", question, "--out", str(tmp_path / "demo.png")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.splitlines()[:2] == ["dense: green B", "hybrid: green B"]
+    ran = typed("demo", question, "--out", str(tmp_path / "demo.png"))
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[:2] == ["dense: green B", "hybrid: green B"]
 
 
 def test_without_a_home_folder_the_data_s_folder_is_asked_for(
@@ -82,15 +82,10 @@ def test_each_example_is_a_line_that_the_command_takes(line: str) -> None:
         name, command, words = command.resolve_command(context, rest)
 
 
-def test_a_run_s_folder_is_scored_by_the_sheet_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_s_folder_is_scored_by_the_sheet_in_it(tmp_path: Path, typed: Typed) -> None:
     folder = run_folder(tmp_path / "run", "AAAB")
-    monkeypatch.setattr("sys.argv", ["bench", "score", str(folder)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code and "0.7500" in capsys.readouterr().out
+    scored = typed("score", str(folder))
+    assert scored.code == 0 and "0.7500" in scored.out
     (folder / "model_data.xlsx").unlink()
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2 and "holds 0 .xlsx files" in capsys.readouterr().err
+    refused = typed("score", str(folder))
+    assert refused.code == 2 and "holds 0 .xlsx files" in refused.err

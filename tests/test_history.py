@@ -2,11 +2,8 @@
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,6 +24,7 @@ from bench.history.store import (
 from bench.report import write_report
 from bench.report.origin import Origin, machine_here
 from bench.verdict import Outcome
+from tests.commands import Typed
 from tests.reports import verdict
 
 MACHINE = {"cpu": "a processor", "cores": "2", "gpu": "none", "torch": "2.13.0"}
@@ -220,28 +218,21 @@ def test_the_last_green_commit_is_one_before_this_on_this_machine_with_these_set
     assert last_green(path, "latency", here(old)) is None
 
 
-def run(*arguments: str) -> Any:
-    return subprocess.run(
-        [sys.executable, "-m", "bench", "history", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_command_adds_prints_and_draws(tmp_path: Path) -> None:
+def test_the_command_adds_prints_and_draws(tmp_path: Path, typed: Typed) -> None:
     write_report(tmp_path, [verdict(Outcome.PASS)], title="latency")
     file = str(tmp_path / "history.jsonl")
-    added = run("add", str(tmp_path), "--file", file)
-    assert added.returncode == 0 and "added to" in added.stdout
-    shown = run("--file", file)
-    assert shown.returncode == 0, shown.stderr
-    assert "batch-8/latency/hybrid/answer" in shown.stdout
+    added = typed("history", "add", str(tmp_path), "--file", file)
+    assert added.code == 0 and "added to" in added.out
+    shown = typed("history", "--file", file)
+    assert shown.code == 0, shown.err
+    assert "batch-8/latency/hybrid/answer" in shown.out
     assert (tmp_path / "history.html").is_file()
     assert len(json.loads((tmp_path / "history.jsonl").read_text())["verdicts"]) == 1
 
 
-def test_the_command_without_a_history_exits_with_2_and_one_line(tmp_path: Path) -> None:
-    done = run("--file", str(tmp_path / "none.jsonl"))
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: no history at") and done.stderr.count("\n") == 1
+def test_the_command_without_a_history_exits_with_2_and_one_line(
+    tmp_path: Path, typed: Typed
+) -> None:
+    done = typed("history", "--file", str(tmp_path / "none.jsonl"))
+    assert done.code == 2
+    assert done.err.startswith("error: no history at") and done.err.count("\n") == 1

@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from bench.tasks.meteor import meteor
 from bench.tasks.rescore import read_jsonl
 from bench.tasks.spreadsheets import guarded, unguarded
 from bench.verdict import Outcome, Verdict
+from tests.commands import Typed
 from tests.task_files import rotations, write_mmbench, write_tsv
 
 ESCAPES = "a\x1b[2Jb\x9bc\u202ed\r\ne"
@@ -185,9 +184,7 @@ def test_no_java_sees_the_options_of_other_programs(
         (tmp_path / "seen").unlink()
 
 
-def test_an_error_is_one_line_whatever_stands_in_it() -> None:
-    name = "a\x1b[2Jb\nerror: c.tsv"
-    asked = [sys.executable, "-m", "bench", "score", "p.jsonl", "--data", name]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert r"a\x1b[2Jb\nerror: c.tsv" in done.stderr and "\x1b" not in done.stderr
+def test_an_error_is_one_line_whatever_stands_in_it(typed: Typed) -> None:
+    done = typed("score", "p.jsonl", "--data", "a\x1b[2Jb\nerror: c.tsv")
+    assert done.code == 2 and done.err.count("\n") == 1
+    assert r"a\x1b[2Jb\nerror: c.tsv" in done.err and "\x1b" not in done.err

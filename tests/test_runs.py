@@ -1,41 +1,29 @@
 """A run writes each answer as it comes, and continues after any interruption."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench.cli import main
 from bench.errors import UserError
 from bench.runs.predictions import read_predictions
+from tests.commands import Typed
 
 RUN = ("run", "--data", "tiny-mmbench", "--model", "tiny_hybrid", "--limit", "12")
 KNOWN = frozenset(range(10))
 
 
-def bench(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **(environ or {})},
-    )
-
-
-def finished(*arguments: str, environ: dict[str, str] | None = None) -> tuple[int, str, str]:
-    process = bench(*arguments, environ=environ)
-    out, err = process.communicate()
-    return process.returncode, out, err
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work_dir = tmp_path_factory.mktemp("undisturbed")
-    code, _, err = finished(*RUN, "--work-dir", str(work_dir), "--batch-size", "4")
-    assert code == 0, err
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["bench", *RUN, "--work-dir", str(work_dir), "--batch-size", "4"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    assert not ended.value.code
     return work_dir / "tiny_hybrid" / "tiny-mmbench"
 
 
@@ -59,15 +47,18 @@ def test_killed_again_and_again_and_continued_it_ends_with_the_same_answers() ->
     assert "6 kills" in process.stdout
 
 
-def test_another_configuration_is_not_continued(undisturbed: Path) -> None:
+def test_another_configuration_is_not_continued(undisturbed: Path, typed: Typed) -> None:
     work_dir = str(undisturbed.parents[1])
-    code, _, err = finished(*RUN, "--work-dir", work_dir, "--reuse", "--keep", "9")
+    code, _, err = typed(*RUN, "--work-dir", work_dir, "--reuse", "--keep", "9")
     assert code == 2
     assert "another config" in err and err.count("\n") == 1
 
 
-def test_nonsense_in_fastv_k_ends_before_anything_is_written(tmp_path: Path) -> None:
-    code, _, err = finished(*RUN, "--work-dir", str(tmp_path / "out"), environ={"FASTV_K": "36.5"})
+def test_nonsense_in_fastv_k_ends_before_anything_is_written(
+    tmp_path: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTV_K", "36.5")
+    code, _, err = typed(*RUN, "--work-dir", str(tmp_path / "out"))
     assert code == 2
     assert err == (
         "error: FASTV_K='36.5' is not a whole number of visual tokens to keep (36), "
@@ -76,10 +67,9 @@ def test_nonsense_in_fastv_k_ends_before_anything_is_written(tmp_path: Path) -> 
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_model_names_what_there_is(tmp_path: Path) -> None:
-    code, _, err = finished(
-        "run", "--data", "tiny-mmbench", "--model", "gpt", "--work-dir", str(tmp_path)
-    )
+def test_an_unknown_model_names_what_there_is(tmp_path: Path, typed: Typed) -> None:
+    unknown = ("run", "--data", "tiny-mmbench", "--model", "gpt")
+    code, _, err = typed(*unknown, "--work-dir", str(tmp_path))
     assert code == 2
     assert "no model 'gpt'" in err and "tiny" in err
 
@@ -114,13 +104,13 @@ def test_damaged_predictions_are_named_and_never_skipped(
         read_predictions(path, KNOWN)
 
 
-def test_a_damaged_image_is_found_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_damaged_image_is_found_before_anything_is_written(tmp_path: Path, typed: Typed) -> None:
     rubbish = "QUJD" * 100  # base64, but no image
     data = tmp_path / "bad.tsv"
     header = "index\tquestion\tA\tB\tanswer\tcategory\timage\tl2-category\tsplit"
     data.write_text(f"{header}\n1\tq?\tx\ty\tA\tc\t{rubbish}\tl\tdev\n")
     out = tmp_path / "out"
-    code, _, err = finished("run", "--data", str(data), "--model", "tiny", "--work-dir", str(out))
+    code, _, err = typed("run", "--data", str(data), "--model", "tiny", "--work-dir", str(out))
     assert code == 2
     assert "row with index 1" in err and err.count("\n") == 1
     assert not out.exists()

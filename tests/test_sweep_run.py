@@ -1,7 +1,5 @@
 """A small sweep of the tiny model, end to end: what is finished is not done again."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from bench.runs.evaluate import Options
 from bench.sweep.grid import parse_grid
 from bench.sweep.result import Sweep
 from bench.sweep.run import Timed, run_sweep
+from tests.commands import Typed
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +59,9 @@ def test_more_prompts_than_there_are_can_not_be_timed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["--keep", "18,abc"], ["--merge", ""]])
 def test_a_grid_that_is_none_exits_with_2_and_one_line(
-    arguments: list[str], tmp_path: Path
+    arguments: list[str], tmp_path: Path, typed: Typed
 ) -> None:
-    command = [sys.executable, "-m", "bench", "sweep", *arguments, "--work-dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: --") and done.stderr.count("\n") == 1
+    done = typed("sweep", *arguments, "--work-dir", str(tmp_path))
+    assert done.code == 2
+    assert done.err.startswith("error: --") and done.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
