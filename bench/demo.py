@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from bench.tasks.prompts import CAPTION_PROMPTS, DIRECTLY, vlmevalkit_frame
 from bench.timing.arms import answer_arm
 from bench.timing.clock import clock_for
 from bench.timing.interleave import measure
+from bench.vocabulary import unknown_words
 from hybrid import Keep
 from hybrid.state import State
 
@@ -129,14 +131,11 @@ def fitted(image: Image.Image, answerer: Answerer, *, source: Path) -> Image.Ima
 
 
 def _check_words(checkpoint: Checkpoint, question: str) -> None:
-    """A word-level tokenizer, such as the tiny model's, turns unknown words into one token that
-    means nothing: an answer to that would be a guess."""
-    tokenizer = checkpoint.processor.tokenizer
-    unknown = tokenizer.unk_token_id
-    if unknown is None or unknown not in tokenizer(question)["input_ids"]:
+    """Raises UserError for words that the model does not have."""
+    tokenizer: Any = checkpoint.processor.tokenizer
+    strange = unknown_words(tokenizer, question)
+    if not strange:
         return
-    parts = dict.fromkeys(question.replace("?", " ? ").split())
-    strange = [part for part in parts if unknown in tokenizer(part)["input_ids"]]
     known = sorted(word for word in tokenizer.get_vocab() if word.isalpha() and len(word) > 1)
     raise UserError(
         f"this model has no word for {', '.join(strange)}; it was taught {', '.join(known)}"

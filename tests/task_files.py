@@ -21,10 +21,10 @@ MMBENCH_COLUMNS = [
 ANIMALS = ("teddy bear", "rabbit", "cat", "dog")
 
 
-def picture(colour: str, mode: str = "RGB", form: str = "PNG") -> str:
-    """Base64 text of a 32x32 image, long enough not to be taken for a pointer."""
+def picture(colour: str, mode: str = "RGB", form: str = "PNG", side: int = 32) -> str:
+    """Base64 text of an image, a square, long enough not to be taken for a pointer."""
     out = io.BytesIO()
-    image = Image.new("RGB", (32, 32), colour)
+    image = Image.new("RGB", (side, side), colour)
     image.paste((1, 2, 3), (5, 9, 12, 20))
     image.convert(mode).save(out, form)
     return base64.b64encode(out.getvalue()).decode()

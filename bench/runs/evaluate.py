@@ -9,8 +9,9 @@ from typing import Any
 from bench.errors import UserError
 from bench.models import Checkpoint, arm_config
 from bench.profiles import Profile
+from bench.remark import remark
 from bench.runs.folder import run_folder
-from bench.runs.identity import RunSpec
+from bench.runs.identity import RUN_FILE, RunSpec, read_document
 from bench.runs.lock import locked
 from bench.runs.loop import infer, saved_predictions, write_score
 from bench.runs.ranks import ALONE, Ranks, world_size
@@ -18,6 +19,7 @@ from bench.runs.recording import RecordingAnswerer
 from bench.tasks import DEFAULT_MATCHER, DEFAULT_PROMPT, DEFAULT_TOKENISER, Score, Task, load_task
 from bench.tasks.hub import PREFIX
 from bench.tasks.load import KNOWN
+from bench.vocabulary import said
 from hybrid import HybridConfig, Keep
 
 
@@ -57,7 +59,9 @@ def evaluate(
     """Run `arm` on `task` into `<work-dir>/<model>/<data>`; returns that folder and the score."""
     with ExitStack() as held:
         folder, predictions = _infer(checkpoint, profile, arm, keep, task, options, held)
-        return folder, write_score(folder, task, model_name(profile, arm), predictions)
+        score = write_score(folder, task, model_name(profile, arm), predictions)
+        _tell_unknown_words(folder, task)
+        return folder, score
 
 
 def infer_only(
@@ -65,7 +69,9 @@ def infer_only(
 ) -> tuple[Path, Mapping[int, str]]:
     """Answer without scoring; returns the run's folder and its predictions."""
     with ExitStack() as held:
-        return _infer(checkpoint, profile, arm, keep, task, options, held)
+        folder, predictions = _infer(checkpoint, profile, arm, keep, task, options, held)
+        _tell_unknown_words(folder, task)
+        return folder, predictions
 
 
 def _infer(
@@ -107,7 +113,15 @@ def score_only(
         raise UserError(f"{folder} holds no run to score: run without --mode eval first")
     with locked(folder):
         predictions = saved_predictions(folder, task, _spec(profile, arm, keep, task, options))
-        return folder, write_score(folder, task, model_name(profile, arm), predictions)
+        score = write_score(folder, task, model_name(profile, arm), predictions)
+        _tell_unknown_words(folder, task)
+        return folder, score
+
+
+def _tell_unknown_words(folder: Path, task: Task) -> None:
+    record = read_document(folder / RUN_FILE).get("unknown_words")
+    if line := said(record, len(task.indices), task.name):
+        remark(line)
 
 
 def model_name(profile: Profile, arm: str) -> str:

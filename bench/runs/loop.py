@@ -37,6 +37,7 @@ from bench.runs.ranks import ALONE, Ranks
 from bench.runs.recording import RecordingAnswerer
 from bench.tasks import Sample, Score, Task
 from bench.tasks.atomic import write_atomically
+from bench.vocabulary import unknown_in
 
 
 def infer(
@@ -64,6 +65,7 @@ def infer(
     """
     answerer.sizes.demand([task])  # damaged images, too, are found before anything is written
     predictions: dict[int, str] = {}
+    prompts = [sample.prompt for sample in task.samples]
 
     def prepare() -> None:
         held.enter_context(locked(folder))
@@ -76,8 +78,9 @@ def infer(
         folder.mkdir(parents=True, exist_ok=True)
         before = len(read_all(folder, task.indices, repair=True))
         margins.read_margins(folder, task.indices, repair=True)
-        counts = {"samples": len(task.indices), "answered_before": before, "ranks": ranks.size}
-        _write_json(folder / RUN_FILE, document | counts | {"started": time.time()})
+        document |= {"samples": len(task.indices), "answered_before": before, "ranks": ranks.size}
+        document["unknown_words"] = unknown_in(answerer.processor.tokenizer, prompts)
+        _write_json(folder / RUN_FILE, document | {"started": time.time()})
 
     def finish() -> None:
         predictions.update(read_all(folder, task.indices, repair=False))

@@ -15,9 +15,10 @@ MUTANT = Mutant(
         "        folder.mkdir(parents=True, exist_ok=True)\n"
         "        before = len(read_all(folder, task.indices, repair=True))\n"
         "        margins.read_margins(folder, task.indices, repair=True)\n"
-        '        counts = {"samples": len(task.indices), "answered_before": before,'
+        '        document |= {"samples": len(task.indices), "answered_before": before,'
         ' "ranks": ranks.size}\n'
-        '        _write_json(folder / RUN_FILE, document | counts | {"started": time.time()})\n'
+        '        document["unknown_words"] = unknown_in(answerer.processor.tokenizer, prompts)\n'
+        '        _write_json(folder / RUN_FILE, document | {"started": time.time()})\n'
     ),
     new=(
         "        earlier = folder.is_dir() and any(folder.iterdir())\n"
@@ -29,9 +30,10 @@ MUTANT = Mutant(
         "        folder.mkdir(parents=True, exist_ok=True)\n"
         "        before = len(read_all(folder, task.indices, repair=True))\n"
         "        margins.read_margins(folder, task.indices, repair=True)\n"
-        '        counts = {"samples": len(task.indices), "answered_before": before,'
+        '        document |= {"samples": len(task.indices), "answered_before": before,'
         ' "ranks": ranks.size}\n'
-        '        _write_json(folder / RUN_FILE, document | counts | {"started": time.time()})\n'
+        '        document["unknown_words"] = unknown_in(answerer.processor.tokenizer, prompts)\n'
+        '        _write_json(folder / RUN_FILE, document | {"started": time.time()})\n'
         "        held.enter_context(locked(folder))\n"
     ),
     source="https://github.com/stanford-crfm/helm/issues/1354",
