@@ -98,7 +98,8 @@ def prepare(
         return
     needs = needs_of(profile, data, weights=weights)
     check_needs(needs)
-    if work_dir.is_dir() or os.environ.get("RANK", "0") != "0":
+    # Only rank 0 looks: another node would remember for a while that there is no such folder.
+    if os.environ.get("RANK", "0") != "0" or work_dir.is_dir():
         return
     listed = [f"{need.what} {need.wanted} ({need.found})" for need in needs]
     listed += [f"about {math.ceil(minutes)} minutes"] if minutes is not None else []

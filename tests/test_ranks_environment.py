@@ -33,6 +33,7 @@ def without_any(monkeypatch: pytest.MonkeyPatch) -> None:
         (WHOLE | {"LOCAL_RANK": "gpu"}, "LOCAL_RANK='gpu'"),
         (WHOLE | {"MASTER_ADDR": ""}, "MASTER_ADDR is not"),
         (WHOLE | {"MASTER_PORT": "http"}, "MASTER_PORT='http'"),
+        (WHOLE | {"MASTER_PORT": "65536"}, "MASTER_PORT='65536' is more than 65535"),
     ],
 )
 def test_what_is_set_in_part_is_named(

@@ -1,5 +1,6 @@
 """Commands that run models and read runs: run, status, fetch, score, compare, reference."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -79,8 +80,8 @@ def run(
         Options,
         describe,
         evaluate,
-        folder_of,
         infer_only,
+        meet_ranks,
         open_task,
         score_only,
     )
@@ -94,7 +95,7 @@ def run(
     chosen = None if subset is None else load_subset(subset)
     if mode is not Mode.EVAL:  # scoring loads no model
         prepare(profile, [data], work_dir=work_dir)
-    with joined() as ranks:
+    with joined() as ranks, ExitStack() as held:
         options = Options(
             work_dir,
             reuse,
@@ -109,12 +110,12 @@ def run(
             ranks=ranks,
         )
         task = open_task(data, options)
-        folder_of(profile, arm, task, options)  # a name that is none, before a model is loaded
         if mode is Mode.EVAL:
             if ranks.rank > 0:
                 return
             folder, score = score_only(profile, arm, kept, task, options)
         else:
+            meet_ranks(profile, arm, kept, task, options, held)
             checkpoint = load_checkpoint(profile)
             if mode is Mode.INFER or ranks.rank > 0:
                 folder, _ = infer_only(checkpoint, profile, arm, kept, task, options)

@@ -14,6 +14,7 @@ from bench.runs.folder import run_folder
 from bench.runs.identity import RUN_FILE, RunSpec, read_document
 from bench.runs.lock import locked
 from bench.runs.loop import infer, saved_predictions, write_score
+from bench.runs.meeting import meet
 from bench.runs.ranks import ALONE, Ranks, world_size
 from bench.runs.recording import RecordingAnswerer
 from bench.tasks import DEFAULT_MATCHER, DEFAULT_PROMPT, DEFAULT_TOKENISER, Score, Task, load_task
@@ -51,6 +52,15 @@ def open_task(data: str, options: Options) -> Task:
         limit=options.limit,
         subset=options.subset,
     )
+
+
+def meet_ranks(
+    profile: Profile, arm: str, keep: Keep, task: Task, options: Options, held: ExitStack
+) -> None:
+    """Before a model is loaded: the folder's name is one, and all ranks of the run see and run
+    the same, as `bench.runs.meeting.meet` says."""
+    folder = folder_of(profile, arm, task, options)
+    meet(folder, _spec(profile, arm, keep, task, options), options.ranks, held)
 
 
 def evaluate(

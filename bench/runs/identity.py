@@ -101,14 +101,13 @@ def demand_same(folder: Path, document: Mapping[str, Any], keys: Sequence[str]) 
                 "choose another --work-dir, or run without --reuse"
             )
         return
-    before = read_document(path)
-    for key in keys:
-        difference = _difference(key, before.get(key), document[key])
-        if difference is not None:
-            raise UserError(
-                f"{folder} holds a run with another {difference}: "
-                "choose another --work-dir, or run without --reuse"
-            )
+    found = difference(read_document(path), document, keys)
+    if found is not None:
+        key, was, now = found
+        raise UserError(
+            f"{folder} holds a run with another {key} ({was}, now {now}): "
+            "choose another --work-dir, or run without --reuse"
+        )
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -131,18 +130,29 @@ def code_files() -> dict[str, str]:
     return {name: sha256(file) for name, file in sorted(files.items())}
 
 
-def _difference(key: str, before: Any, now: Any) -> str | None:
-    """The first value in which two documents differ, as `key (was, now is)`; None if in none."""
-    if before == now:
-        return None
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        names = [name for name in (*now, *before) if before.get(name) != now.get(name)]
-        return _difference(f"{key}.{names[0]}", before.get(names[0]), now.get(names[0]))
-    was, told = ("not recorded" if value is None else _said(value) for value in (before, now))
-    return f"{key} ({was}, now {told})"
+def difference(
+    before: Mapping[str, Any], now: Mapping[str, Any], keys: Sequence[str]
+) -> tuple[str, str, str] | None:
+    """The first value in which two documents differ: its key, and both in words; None if in none.
+
+    keys: of the documents, what is compared; of values that hold others, all of these are.
+    """
+    for key in keys:
+        was, told = before.get(key), now.get(key)
+        if was == told:
+            continue
+        if isinstance(was, Mapping) and isinstance(told, Mapping):
+            inner = difference(was, told, [*told, *was])
+            if inner is None:
+                continue
+            return f"{key}.{inner[0]}", *inner[1:]
+        return key, _said(was), _said(told)
+    return None
 
 
 def _said(value: Any) -> str:
+    if value is None:
+        return "not recorded"
     return str(value) if isinstance(value, str | int | float) else shown(value)
 
 

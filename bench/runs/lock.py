@@ -16,7 +16,8 @@ from pathlib import Path
 from bench.errors import UserError
 
 WITHOUT_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
-_held: set[tuple[int, Path]] = set()  # with the process, since a fork holds nothing
+# Descriptors of locked files, by path and process, since a fork holds nothing.
+_held: dict[tuple[int, Path], int] = {}
 
 
 @contextmanager
@@ -27,10 +28,39 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: another process holds it, or it can't be locked.
     """
     with ExitStack() as held:
-        # A link and what it points to are two names of one run.
-        for path in sorted({_beside(folder), _beside(folder.resolve())}):
+        for path in lock_files(folder):
             held.enter_context(_locked(path, folder))
         yield
+
+
+def lock_files(folder: Path) -> list[Path]:
+    """A link and what it points to are two names of one run."""
+    return sorted({_beside(folder), _beside(folder.resolve())})
+
+
+def write_mark(folder: Path, mark: str) -> None:
+    """Write `mark` into the lock files of `folder`, which this process holds, for other nodes.
+
+    Raises:
+        UserError: it can't be written, such as to a full disk.
+    """
+    for path in lock_files(folder):
+        descriptor = _held[os.getpid(), path]
+        try:
+            os.write(descriptor, f"{mark}\n".encode())
+            os.fsync(descriptor)  # to the server, where there is one
+        except OSError as error:
+            raise UserError(
+                f"cannot write {path}: {error.strerror}; choose another --work-dir"
+            ) from error
+
+
+def sees_mark(path: Path, mark: str) -> bool:
+    """Whether this lock file is the one that `mark` was written to last."""
+    try:
+        return mark in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
 
 
 def _beside(folder: Path) -> Path:
@@ -52,10 +82,10 @@ def _locked(path: Path, folder: Path) -> Iterator[None]:
         ) from error
     try:
         _lock(descriptor, path, folder)
-        _held.add(key)
+        _held[key] = descriptor
         yield
     finally:
-        _held.discard(key)
+        _held.pop(key, None)
         os.close(descriptor)
 
 

@@ -32,6 +32,7 @@ from bench.runs.identity import (
     read_document,
 )
 from bench.runs.lock import locked
+from bench.runs.meeting import demand_one_run
 from bench.runs.predictions import appending, demand_sealed, line, merge, read_all, seal
 from bench.runs.ranks import ALONE, Ranks
 from bench.runs.recording import RecordingAnswerer
@@ -90,6 +91,7 @@ def infer(
         seal(folder)
 
     with _resumable(folder):
+        demand_one_run(spec, ranks)  # with its weights
         ranks.lead(prepare)
         answered = _answer_missing(folder, task, answerer, spec, verbose, ranks)
         ranks.lead(finish)

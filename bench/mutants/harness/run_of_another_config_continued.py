@@ -4,8 +4,8 @@ from bench.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     target="bench.runs.identity:demand_same",
-    old="        if difference is not None:\n",
-    new='        if difference is not None and key == "model":\n',
+    old="difference(read_document(path), document, keys)",
+    new='difference(read_document(path), document, ["model"])',
     source="VLMEvalKit, --reuse by file name",
     expected=("harness",),
 )
