@@ -165,6 +165,65 @@ def test_a_snapshot_in_the_hub_s_cache_is_enough_offline(tmp_path: Path) -> None
         text=True,
     )
     assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+    assert notes(done.stderr) == [
+        f"note: hf:me/birds is read from its snapshot {'0' * 40} on this disk: Couldn't reach"
+        " 'me/birds' on the Hub (OfflineModeIsEnabled)"
+    ]
+
+
+def notes(printed: str) -> list[str]:
+    """Without the bars of `datasets`, which begin anew in their line."""
+    return [line for line in printed.splitlines() if line.startswith("note: ")]
+
+
+class ConnectError(type("TransportError", (Exception,), {})):  # type: ignore[misc]
+    """As httpx names its own."""
+
+
+def caused_by(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "offline"),
+    [
+        (ConnectionError("Couldn't reach 'me/birds'"), True),
+        (TimeoutError("no answer"), True),
+        (caused_by(FileNotFoundError("not cached"), ConnectError("refused")), True),
+        (ValueError("Couldn't cast array of type string"), False),
+        (FileNotFoundError("Couldn't find any data file"), False),
+        (caused_by(FileNotFoundError("not found"), OSError("503 Service Unavailable")), False),
+    ],
+    ids=str,
+)
+def test_only_without_a_connection_is_another_revision_read_and_it_is_said(
+    error: Exception,
+    offline: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    snapshot = as_repository(tmp_path / ("1" * 40))
+    load = datasets.load_dataset
+
+    def load_dataset(where: str, *arguments: object, **options: object) -> object:
+        if where == "me/birds":
+            raise error
+        return load(where, *arguments, **options)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(snapshot))
+    monkeypatch.setattr("bench.remark._said", set())
+    if not offline:
+        with pytest.raises(UserError, match="can't be loaded") as raised:
+            load_task("hf:me/birds:en:dev")
+        assert str(error) in str(raised.value) and not notes(capsys.readouterr().err)
+        return
+    assert len(load_task("hf:me/birds:en:dev").samples) == 2
+    (said,) = notes(capsys.readouterr().err)
+    assert said.startswith(f"note: hf:me/birds is read from its snapshot {'1' * 40} on this disk: ")
+    assert said.endswith(str(error.__cause__ or error))
 
 
 def test_a_folder_of_splits_needs_one_of_them(tmp_path: Path) -> None:

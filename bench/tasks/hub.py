@@ -19,12 +19,16 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.home import expanded
+from bench.remark import remark
 from bench.tasks.files import demand_file
 from bench.tasks.images import resolve_pointers
 from bench.tasks.table import ALL_OPTIONS, Table, build_table
 
 PREFIX = "hf:"
 SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")  # what save_to_disk writes
+# Python's, requests' and httpx's, which the hub's library took turns with; and its own for
+# HF_HUB_OFFLINE, which is a ConnectionError.
+NO_CONNECTION = {"ConnectionError", "TimeoutError", "Timeout", "TransportError"}
 OPTIONS = tuple(string.ascii_uppercase)
 # Here a cell that was empty in MMBench's own file became the text "nan", and lmms-eval reads it so.
 EMPTY_IF_NAN = {"hint", "comment", *OPTIONS}
@@ -123,18 +127,36 @@ def _open(source: str, where: str, config: str | None, split: str | None, *, loc
 
 
 def _load_repository(datasets: Any, where: str, config: str | None, split: str | None) -> Any:
-    """From the hub or `datasets`' own cache, else from the hub's cache of files."""
+    """From the hub or `datasets`' own cache; offline also from the hub's own, and says so."""
     try:
         return datasets.load_dataset(where, config, split=split)
-    except Exception:
-        hub = importlib.import_module("huggingface_hub")
-        try:
-            folder = hub.snapshot_download(where, repo_type="dataset", local_files_only=True)
-        except Exception:
-            folder = None  # the first error says more
+    except Exception as error:
+        reason = _unreachable(error)
+        folder = None if reason is None else _snapshot(where)
         if folder is None:
             raise
-    return datasets.load_dataset(folder, config, split=split)
+    remark(f"{PREFIX}{where} is read from its snapshot {folder.name} on this disk: {reason}")
+    return datasets.load_dataset(str(folder), config, split=split)
+
+
+def _unreachable(error: BaseException) -> str | None:
+    """What of `error` and its causes says that there is no connection, in a line; None if nothing:
+    a hub that answers, and files that are damaged, are no reason to read other files."""
+    found: BaseException | None = error
+    while found is not None:
+        if {kind.__name__ for kind in type(found).__mro__} & NO_CONNECTION:
+            return " ".join(str(found).split()) or type(found).__name__
+        found = found.__cause__ or found.__context__
+    return None
+
+
+def _snapshot(where: str) -> Path | None:
+    """The folder of the revision that was downloaded last, named by it."""
+    hub = importlib.import_module("huggingface_hub")
+    try:
+        return Path(hub.snapshot_download(where, repo_type="dataset", local_files_only=True))
+    except Exception:
+        return None  # the first error says more
 
 
 def _library() -> Any:
