@@ -214,7 +214,6 @@ def test_only_without_a_connection_is_another_revision_read_and_it_is_said(
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(snapshot))
-    monkeypatch.setattr("bench.remark._said", set())
     if not offline:
         with pytest.raises(UserError, match="can't be loaded") as raised:
             load_task("hf:me/birds:en:dev")
