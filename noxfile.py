@@ -44,6 +44,8 @@ COMBINATIONS = [
     for python in nox.project.python_versions(PROJECT)
     for bounds in ("lowest", "highest")
 ]
+# The tests share the cores; each worker takes 1.2 GB, so there are four at most.
+SHARED = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", "--benchmark-disable")
 THEIRS = """
 import sys
 
@@ -105,9 +107,11 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests; those that ask a real clock come last, alone."""
-    pytest(session, *session.posargs)
-    if not session.posargs:
+    """All tests, on up to four cores; those that ask a real clock come last, alone."""
+    if session.posargs:
+        pytest(session, *session.posargs)
+    else:
+        pytest(session, *SHARED)
         pytest(session, "-m", "clock")
 
 

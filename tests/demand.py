@@ -10,6 +10,8 @@ _PASSED = pytest.StashKey[int]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        return  # one of pytest-xdist's workers: all reports reach the process that started it
     config.stash[_PASSED] = 0
     config.pluginmanager.register(_Demand(config))
 

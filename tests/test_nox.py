@@ -7,6 +7,7 @@ import threading
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import nox
@@ -107,6 +108,29 @@ def test_tests_that_are_all_skipped_show_nothing(here: Running, tmp_path: Path) 
     (tmp_path / "test_skipped.py").write_text(test)
     noxfile.pytest(_session(here), str(tmp_path), "--rootdir", str(tmp_path))
     assert here.code == pytest.ExitCode.NO_TESTS_COLLECTED, here.printed
+
+
+@pytest.mark.parametrize("ending", ["pass", "import pytest; pytest.skip('not here')"])
+def test_workers_report_what_ran_and_are_few(here: Running, tmp_path: Path, ending: str) -> None:
+    test = "import os\n\n\ndef test_it() -> None:\n"
+    test += f"    assert int(os.environ['PYTEST_XDIST_WORKER_COUNT']) <= 4\n    {ending}\n"
+    (tmp_path / "test_shared.py").write_text(test)
+    noxfile.pytest(_session(here), *noxfile.SHARED, str(tmp_path), "--rootdir", str(tmp_path))
+    ran, none = (0, "1 passed"), (pytest.ExitCode.NO_TESTS_COLLECTED, "1 skipped")
+    code, said = ran if ending == "pass" else none
+    assert here.code == code and said in here.printed, here.printed
+    assert "warning" not in here.printed.lower()
+
+
+def test_all_tests_share_the_cores_but_for_those_that_ask_a_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(noxfile, "pytest", lambda _, *arguments: asked.append(arguments))
+    noxfile.tests.func(SimpleNamespace(posargs=[]))
+    assert asked == [noxfile.SHARED, ("-m", "clock")]
+    noxfile.tests.func(SimpleNamespace(posargs=["-k", "words"]))
+    assert asked[2:] == [("-k", "words")]
 
 
 def test_harmless_variables_stay_and_the_user_s_are_for_gates_alone(
