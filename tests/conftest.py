@@ -13,9 +13,10 @@ from tests.commands import Typed, run
 os.environ["MPLBACKEND"] = "agg"  # as the command line does: a notebook's is not installed here
 
 
-def pytest_collection_finish() -> None:
-    """What the imports made lives as long as the process. To look through it for garbage takes
-    half a second each time, and whatever counts memory asks for that."""
+@pytest.fixture(scope="module", autouse=True)
+def _no_garbage_is_looked_for_in_what_was_imported() -> None:
+    """Which lives as long as the process. It would take half a second each time, and whatever
+    counts memory asks for that; measuring times thaws it again, so each file starts so."""
     gc.collect()
     gc.freeze()
 
