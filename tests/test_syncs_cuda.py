@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.syncs import cuda, stage
 from bench.syncs.catalogue import CLEAN, WAITS, Example, Inputs
 from bench.syncs.cuda import detect_cuda_syncs, has_gpu
+from bench.syncs.detector import detect_syncs
 from bench.syncs.proof import (
     BackPressure,
     DetectorDefectError,
@@ -26,6 +27,8 @@ from bench.syncs.report import Report
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason=cuda.SKIPPED)
 CPU_ONLY_SPELLINGS = {"numpy_asks_for_an_array"}  # CUDA refuses instead of waiting
+# Seen on an H200 with torch 2.11: the host is held up, and neither debug mode nor trace says so.
+UNTOLD = {"unique_rows", "unpinned_non_blocking", "empty_the_cache"}
 
 
 def each(examples: tuple[Example, ...]) -> pytest.MarkDecorator:
@@ -130,12 +133,19 @@ def test_held_up_without_a_finding_is_a_defect_of_the_detector() -> None:
 
 @each(tuple(e for e in WAITS if e.name not in CPU_ONLY_SPELLINGS))
 def test_cuda_agrees_that_a_planted_wait_waits(example: Example) -> None:
+    """What CUDA does not tell of, the wrappers and modes do; that it waits is proven for each."""
     inputs = Inputs.on("cuda")
     example.run(inputs)
     torch.cuda.synchronize()
-    with detect_cuda_syncs() as report:
+    with detect_cuda_syncs() as told:
         example.run(inputs)
-    assert {f.site.line for f in report.findings} == set(example.marked_lines())
+    with detect_syncs(device="cuda") as found:
+        example.run(inputs)
+    marked = set(example.marked_lines())
+    lines = {f.site.line for f in told.findings}
+    assert lines == (set() if example.name in UNTOLD else marked)
+    assert lines | {f.site.line for f in found.findings} == marked
+    assert back_pressure(lambda: example.run(inputs)).held_up
 
 
 @each(CLEAN)

@@ -164,7 +164,8 @@ def show(document: Mapping[str, Any]) -> list[Row]:
             )
             cells = [_latency_cells(name, arm, part["batch"]) for name, arm in part["arms"].items()]
             print_table(console, title, LATENCY, cells)
-            print_line(console, f"conditions: {part['conditions']}\n")
+            print_line(console, f"conditions: {part['conditions']}")
+            print_line(console, "")
     for name, columns in (("memory", MEMORY), ("kernels", KERNELS)):
         if name in document["parts"]:
             cells = _rows_of(document["parts"][name])

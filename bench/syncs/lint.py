@@ -25,7 +25,6 @@ _METHODS = {
     "unique": "the size depends on the data",
     "unique_consecutive": "the size depends on the data",
     "bincount": "the size depends on the data",
-    "multinomial": "checks values on the host",
     "allclose": "reads the outcome",
     "equal": "reads the outcome",
     "new_tensor": "copies from pageable memory",

@@ -155,7 +155,6 @@ _FAMILIES: dict[str, Rule] = {
     "linalg_lstsq": _always(CHECK),
     "linalg_matrix_exp": _always(SHAPE),
     "embedding_renorm_": _always(SHAPE),
-    "multinomial": _always(CHECK),
     "_ctc_loss": _always(CHECK),
     "is_nonzero": _always(READ),
     "allclose": _always(READ),

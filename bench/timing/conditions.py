@@ -106,8 +106,13 @@ def is_disturbed(block: BlockConditions, usual: float = 0.0) -> bool:
 
     usual: `usual_load` of the job.
     """
-    most = max(MOST_OTHER_LOAD, 2 * usual)
+    most = most_load(usual)
     return any(call.disturbed(most) for calls in block.values() for call in calls)
+
+
+def most_load(usual: float) -> float:
+    """Other load above which a call is disturbed, in a job whose `usual_load` is this."""
+    return max(MOST_OTHER_LOAD, 2 * usual)
 
 
 @dataclass(frozen=True)

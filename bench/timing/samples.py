@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from bench.errors import UserError
 from bench.tasks.atomic import write_atomically
-from bench.timing.conditions import BlockConditions, Conditions, is_disturbed, usual_load
+from bench.timing.conditions import (
+    BlockConditions,
+    Conditions,
+    is_disturbed,
+    most_load,
+    usual_load,
+)
 
 Stages = Mapping[str, float]
 Block = Mapping[str, tuple[Stages, Stages]]
@@ -60,14 +66,21 @@ class Samples:
         return len(self.blocks) - len(self.undisturbed)
 
     @property
+    def _calls(self) -> list[Conditions]:
+        return [call for block in self.conditions for both in block.values() for call in both]
+
+    @property
     def too_busy(self) -> str | None:
         """One line that says so if it is, else None."""
         if self.usual_load > MOST_USUAL_LOAD:
             what = f"other load took {self.usual_load:.0%} of the time"
         elif self.thrown_out > MOST_DISTURBED * len(self.blocks):
+            calls = self._calls
+            slowed = sum(call.throttled for call in calls)
+            loaded = sum(call.disturbed(most_load(self.usual_load)) for call in calls) - slowed
             what = (
-                f"{self.thrown_out} of {len(self.blocks)} blocks were disturbed by other load or"
-                " a slowed clock"
+                f"{self.thrown_out} of {len(self.blocks)} blocks were disturbed, by other load in"
+                f" {loaded} and by a slowed clock in {slowed} of {len(calls)} calls"
             )
         else:
             return None
@@ -76,7 +89,7 @@ class Samples:
     @property
     def described(self) -> str:
         """The conditions of the job, for people."""
-        calls = [call for block in self.conditions for both in block.values() for call in both]
+        calls = self._calls
         said = [f"{len(self.blocks)} blocks, {self.thrown_out} thrown out"]
         if any(call.other_load is not None for call in calls):
             said.append(f"other load {self.usual_load:.1%} of the time")

@@ -219,3 +219,8 @@ def masked_scatter(t: Inputs) -> object:
 @EXAMPLES.clean
 def isin_of_few(t: Inputs) -> object:
     return torch.isin(t.rows, t.counts)
+
+
+@EXAMPLES.clean
+def sample_a_token(t: Inputs) -> object:
+    return torch.multinomial(t.x.softmax(-1), 1)  # its checks are made on the device

@@ -57,7 +57,8 @@ def upload_later(t: Inputs) -> object:
 
 @EXAMPLES.waits("Tensor.to")
 def unpinned_non_blocking(t: Inputs) -> object:
-    return torch.from_numpy(np.ones(3)).to(t.x.device, non_blocking=True)  # waits
+    pageable = torch.from_numpy(np.ones(1 << 20))  # a few numbers would go along with the call
+    return pageable.to(t.x.device, non_blocking=True)  # waits
 
 
 @EXAMPLES.waits("Tensor.to")
@@ -111,6 +112,8 @@ def synchronize(_: Inputs) -> object:
 
 
 @EXAMPLES.waits("torch.cuda.empty_cache")
-def empty_the_cache(_: Inputs) -> object:
+def empty_the_cache(t: Inputs) -> object:
+    block = torch.empty(1 << 20, device=t.x.device)
+    del block  # now there is something to give back
     torch.cuda.empty_cache()  # waits
     return None

@@ -122,11 +122,6 @@ def eigenvalues(t: Inputs) -> object:
     return torch.linalg.eigvalsh(t.square)  # waits
 
 
-@EXAMPLES.waits("aten.multinomial")
-def sample_a_token(t: Inputs) -> object:
-    return torch.multinomial(t.x.softmax(-1), 1)  # waits
-
-
 @EXAMPLES.waits("aten.normal.Tensor_Tensor")
 def normal_with_a_tensor_of_deviations(t: Inputs) -> object:
     return torch.normal(t.x, t.x.abs())  # waits
