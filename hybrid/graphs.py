@@ -4,8 +4,7 @@ A captured step costs the host one launch instead of hundreds, which is what dec
 batches. It can be captured because nothing in it waits, no shape depends on data, and decode
 changes its state in place. Prompts are padded on the left up to the next bucket.
 
-No GPU has confirmed this file yet. On the CPU `HybridLlava` runs the same prefill, select and
-decode without capture.
+On the CPU `HybridLlava` runs the same prefill, select and decode without capture.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The GPU tier of the sync gate: CUDA's own word, and proofs. No GPU has confirmed this file yet.
+"""The GPU tier of the sync gate: CUDA's own word, and proofs.
 
 Each verdict is on the part between inputs on the device and ids to be read back, where nothing is
 allowed; the run before has loaded kernels and filled the allocator, which waits.

@@ -1,9 +1,9 @@
-"""The GPU tier: CUDA's own word on when the host waited. Not yet confirmed on a GPU.
+"""The GPU tier: CUDA's own word on when the host waited.
 
 Two layers that need no rules of ours. Sync debug mode warns at every stream wait that goes through
 PyTorch (https://docs.pytorch.org/docs/stable/generated/torch.cuda.set_sync_debug_mode.html);
 the trace callbacks that PyTorch's CUDA sanitizer uses also see device and event waits. Both miss
-copies from pageable memory that do not wait for a stream, and libraries that call CUDA themselves:
+large copies from pageable memory, what the allocator frees, and libraries that call CUDA themselves:
 `bench.syncs.proof` notices those.
 """
 

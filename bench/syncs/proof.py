@@ -1,4 +1,4 @@
-"""Proofs that nothing waited, which need no list of ways to wait. Not yet confirmed on a GPU.
+"""Proofs that nothing waited, which need no list of ways to wait.
 
 Back-pressure: with a long kernel in front of it, code that never waits returns long before that
 kernel is done, whatever the way to wait. A graph can only be captured from code that does not wait
