@@ -3,8 +3,8 @@
 Two layers that need no rules of ours. Sync debug mode warns at every stream wait that goes through
 PyTorch (https://docs.pytorch.org/docs/stable/generated/torch.cuda.set_sync_debug_mode.html);
 the trace callbacks that PyTorch's CUDA sanitizer uses also see device and event waits. Both miss
-large copies from pageable memory, what the allocator frees, and libraries that call CUDA themselves:
-`bench.syncs.proof` notices those.
+large copies from pageable memory, an allocator that gives memory back, and libraries that call CUDA
+themselves: `bench.syncs.proof` notices those.
 """
 
 from __future__ import annotations
