@@ -46,10 +46,11 @@ def record(tmp_path: Path, data: str) -> Any:
 
 
 def test_prompts_of_unknown_words_are_counted_said_and_kept(tmp_path: Path, run: Run) -> None:
-    shown = {"image": picture("red", side=168)}
-    known = rotations(7, ("red", "green"), question="What is the colour of the square?", **shown)
-    strange = rotations(8, ("red", "green"), question="Which zebra is this?", **shown)
-    option = rotations(9, ("red", "okapi"), question="What is the colour of this?", **shown)
+    image = picture("red", side=168)
+    colour = "What is the colour of the square?"
+    known = rotations(7, ("red", "green"), question=colour, image=image)
+    strange = rotations(8, ("red", "green"), question="Which zebra is this?", image=image)
+    option = rotations(9, ("red", "okapi"), question="What is the colour of this?", image=image)
     data = write_mmbench(tmp_path / "a.tsv", known, strange, option)
     line = (
         "note: 4 of 6 prompts of a hold words that the model does not have, so that its answers to"
