@@ -1,6 +1,7 @@
 """The small untrained LLaVA that equivalence tests run on, and batches for it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, Literal, get_args
 
@@ -16,7 +17,9 @@ VISION_BLOCKS = SHAPE.vision_layers
 
 # Text tokens before and after the image. Each prompt is longer than the one before it.
 PROMPTS = [(4, 6), (3, 8), (2, 13), (9, 10)]
-Longest = Literal["first", "last"]
+# Where the longest prompts stand, which are not padded: in one place, at both ends, everywhere.
+Longest = Literal["last", "first", "inside", "ends", "all"]
+PLACES: tuple[Longest, ...] = get_args(Longest)
 EITHER_WAY = pytest.mark.parametrize("longest", ["first", "last"], ids="longest-{}".format)
 
 
@@ -28,11 +31,26 @@ def random_llava(*, groups: int = 4, layers: int = 5) -> Any:
 def batch(size: int, longest: Longest = "last") -> Batch:
     """Prompts of different lengths, the image at different places; all but the longest are padded.
 
-    What must hold for every batch is tested `EITHER_WAY`, with the same prompts: whoever asks the
-    first row alone is wrong if it is the longest, whoever asks the last one if that is.
+    What must hold for every batch is tested `EITHER_WAY`, or with all `PLACES` `in_turns`: whoever
+    asks the first row alone is wrong if it is the longest, whoever asks the last one if that is,
+    whoever asks both if they are, and sometimes no row is padded. The images are always the same.
     """
     given = batch_of(SHAPE, PROMPTS[:size])
-    return given if longest == "last" else in_order(given, range(size)[::-1])
+    rows, texts = [*range(size)], PROMPTS[:size]
+    if longest == "first":
+        rows.reverse()
+    elif longest == "inside":
+        rows.insert(size // 2, rows.pop())
+    for row in {"ends": [0], "all": rows}.get(longest, []):
+        before, _ = texts[row]
+        texts[row] = before, sum(texts[-1]) - before
+    longer = batch_of(SHAPE, texts)
+    return in_order(replace(longer, pixel_values=given.pixel_values), rows)
+
+
+def in_turns(case: int) -> Longest:
+    """One of `PLACES` for a case of a matrix: each value of each of its settings meets several."""
+    return PLACES[(case + case // len(PLACES)) % len(PLACES)]
 
 
 def in_order(given: Batch, rows: Sequence[int]) -> Batch:
@@ -66,6 +84,7 @@ __all__ = [
     "EITHER_WAY",
     "IMAGE_TOKEN",
     "PATCHES",
+    "PLACES",
     "SHAPE",
     "VISION_BLOCKS",
     "Batch",
@@ -73,5 +92,6 @@ __all__ = [
     "batch",
     "every_config",
     "in_order",
+    "in_turns",
     "random_llava",
 ]

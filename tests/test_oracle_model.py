@@ -28,9 +28,19 @@ from hybrid import HybridConfig, HybridLlava, hybridize
 from hybrid.config import RopeMode
 from hybrid.reference import Oracle, Reading, Seen
 from hybrid.state import State
-from tests.llavas import IMAGE_TOKEN, PATCHES, SHAPE, Batch, batch, random_llava
+from tests.llavas import (
+    IMAGE_TOKEN,
+    PATCHES,
+    SHAPE,
+    Batch,
+    Longest,
+    batch,
+    in_turns,
+    random_llava,
+)
 from tests.oracle_replay import replay, rms
 
+ROPES: tuple[RopeMode, ...] = ("logical", "compact")
 STEPS = 4  # logits compared a sample: of the prompt, and of three decoded tokens
 NOTHING, SOME, ALMOST_ALL = (1.0,) * 4, (0.6, 0.5, 0.4, 1.0), (-1.0, -1.0, -1.0, 1.0)
 
@@ -225,9 +235,10 @@ def assert_positions(state: State, row: int, reading: Reading, config: HybridCon
 
 
 @cache
-def compare(config: HybridConfig, groups: int, dtype: torch.dtype) -> Compared:
+def compare(config: HybridConfig, groups: int, longest: Longest, dtype: torch.dtype) -> Compared:
     """Assert that the fast path, batched and one by one, decides as the oracle."""
-    given, allowed, reference = batch(4), rounding(groups, dtype), oracle(config, groups, dtype)
+    given, allowed = batch(4, longest), rounding(groups, dtype)
+    reference = oracle(config, groups, dtype)
     errors = Errors(reference, oracle(config, groups, dtype, dtype), given)
     readings = [read(reference, given, row) for row in range(len(given))]
     model = fast(config, groups, dtype)
@@ -268,12 +279,11 @@ def compare(config: HybridConfig, groups: int, dtype: torch.dtype) -> Compared:
     return errors.found(near_ties)
 
 
-def matrix() -> list[tuple[HybridConfig, int]]:
+def matrix() -> list[tuple[HybridConfig, int, Longest]]:
     """Every pair of merging, budget and positions; the other settings take turns."""
-    cases = []
+    cases: list[tuple[HybridConfig, int]] = []
     merging, budgets = (None, NOTHING, SOME, ALMOST_ALL), ("1", "5", "50", "0.7", "none")
-    ropes: tuple[RopeMode, ...] = ("logical", "compact")
-    for i, (thresholds, keep, rope) in enumerate(product(merging, budgets, ropes)):
+    for i, (thresholds, keep, rope) in enumerate(product(merging, budgets, ROPES)):
         config = HybridConfig(
             keep=keep,
             aggregation_layer=(i // 2) % 4,
@@ -290,10 +300,12 @@ def matrix() -> list[tuple[HybridConfig, int]]:
         cases.append((config, 4))
     cases.append((HybridConfig(thresholds=NOTHING, capacity=9, rope="virtual"), 4))
     cases.append((HybridConfig(keep="5", aggregation_layer=2, rank="lowest"), 4))
-    return cases
+    return [(config, groups, in_turns(i)) for i, (config, groups) in enumerate(cases)]
 
 
 def name(value: object) -> str:
+    if isinstance(value, str):
+        return f"longest-{value}"
     if not isinstance(value, HybridConfig):
         return f"{value} groups"
     merging = f"above-{value.thresholds[0]}" if value.thresholds else "unmerged"
@@ -301,9 +313,11 @@ def name(value: object) -> str:
     return "-".join([*words, f"keep-{value.budget}", f"layer-{value.aggregation_layer}"])
 
 
-@pytest.mark.parametrize(("config", "groups"), matrix(), ids=name)
-def test_float64_does_as_the_oracle_does(config: HybridConfig, groups: int) -> None:
-    found = compare(config, groups, torch.float64)
+@pytest.mark.parametrize(("config", "groups", "longest"), matrix(), ids=name)
+def test_float64_does_as_the_oracle_does(
+    config: HybridConfig, groups: int, longest: Longest
+) -> None:
+    found = compare(config, groups, longest, torch.float64)
     assert not found.near_ties
     assert found.worst <= rounding(groups, torch.float64).logit
 
@@ -313,39 +327,44 @@ def assert_rounded(found: Compared, groups: int, dtype: torch.dtype) -> None:
     assert found.worst <= rounding(groups, dtype).logit + 2 * found.worst_rounding
 
 
-@pytest.mark.parametrize(("config", "groups"), matrix(), ids=name)
-def test_float32_does_as_the_oracle_does(config: HybridConfig, groups: int) -> None:
-    found = compare(config, groups, torch.float32)
+@pytest.mark.parametrize(("config", "groups", "longest"), matrix(), ids=name)
+def test_float32_does_as_the_oracle_does(
+    config: HybridConfig, groups: int, longest: Longest
+) -> None:
+    found = compare(config, groups, longest, torch.float32)
     assert len(found.near_ties) <= 2, f"near-ties are rare: {found.near_ties}"
     assert_rounded(found, groups, torch.float32)
 
 
 def test_float32_is_as_precise_as_rounding_allows() -> None:
-    assert_precise([compare(config, groups, torch.float32) for config, groups in matrix()])
+    assert_precise([compare(*case, torch.float32) for case in matrix()])
 
 
-UNCAPPED = [(config, groups) for config, groups in matrix() if config.capacity is None]
+UNCAPPED = [case for case in matrix() if case[0].capacity is None]
 
 
-@pytest.mark.parametrize(("config", "groups"), UNCAPPED[::3], ids=name)
-def test_bfloat16_does_as_the_oracle_does(config: HybridConfig, groups: int) -> None:
-    found = compare(config, groups, torch.bfloat16)
+@pytest.mark.parametrize(("config", "groups", "longest"), UNCAPPED[::3], ids=name)
+def test_bfloat16_does_as_the_oracle_does(
+    config: HybridConfig, groups: int, longest: Longest
+) -> None:
+    found = compare(config, groups, longest, torch.bfloat16)
     assert len(found.near_ties) <= 4, f"at least half decide alike: {found.near_ties}"
     assert_rounded(found, groups, torch.bfloat16)
 
 
 def test_bfloat16_is_as_precise_as_rounding_allows() -> None:
-    assert_precise([compare(config, groups, torch.bfloat16) for config, groups in UNCAPPED[::3]])
+    assert_precise([compare(*case, torch.bfloat16) for case in UNCAPPED[::3]])
 
 
-@pytest.mark.parametrize("rope", ["logical", "compact"])
-@pytest.mark.parametrize("thresholds", [None, SOME])
-@pytest.mark.parametrize("keep", ["none", "3"])
-def test_answers_are_the_oracles_up_to_their_end(
-    keep: str, thresholds: tuple[float, ...] | None, rope: RopeMode
-) -> None:
-    given, new = batch(4), 8
-    config = HybridConfig(keep=keep, aggregation_layer=1, thresholds=thresholds, rope=rope)
+ANSWERED = [
+    (HybridConfig(keep=keep, aggregation_layer=1, thresholds=thresholds, rope=rope), in_turns(i))
+    for i, (keep, thresholds, rope) in enumerate(product(("none", "3"), (None, SOME), ROPES))
+]
+
+
+@pytest.mark.parametrize(("config", "longest"), ANSWERED, ids=name)
+def test_answers_are_the_oracles_up_to_their_end(config: HybridConfig, longest: Longest) -> None:
+    given, new = batch(4, longest), 8
     reference, model = oracle(config, 4, torch.float32), fast(config, 4, torch.float32)
 
     def answer(row: int) -> list[int]:
