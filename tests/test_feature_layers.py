@@ -7,7 +7,7 @@ import torch
 
 from hybrid import ConfigError, HybridConfig, hybridize
 from hybrid.reference import Oracle
-from tests.llavas import VISION_BLOCKS, batch, random_llava
+from tests.llavas import VISION_BLOCKS, batch, in_turns, random_llava
 
 LAYERS = pytest.mark.parametrize("layer", range(-VISION_BLOCKS - 1, VISION_BLOCKS + 1))
 
@@ -20,7 +20,7 @@ def llava_that_reads(layer: Any) -> Any:
 
 @LAYERS
 def test_features_and_logits_are_transformers_of_that_layer(layer: int) -> None:
-    llava, given = llava_that_reads(layer), batch(2)
+    llava, given = llava_that_reads(layer), batch(4, in_turns(layer + VISION_BLOCKS + 1))
     model = hybridize(llava, HybridConfig())
     with torch.inference_mode():
         states = llava.model.vision_tower(given.pixel_values, output_hidden_states=True)

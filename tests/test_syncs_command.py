@@ -38,7 +38,7 @@ def syncs(
         name: str, keep: str | None = None, *, profile_file: str | None, weights: Weights, **_: str
     ) -> Subject:
         config = None if name == "tiny" else HYBRID
-        return Subject(name, llava, config, vars(batch(2)))
+        return Subject(name, llava, config, vars(batch(3, "first")))
 
     monkeypatch.setattr(bench.syncs.subjects, "subject", small)
 

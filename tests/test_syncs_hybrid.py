@@ -14,7 +14,7 @@ from bench.syncs.ledger import load_ledger
 from bench.syncs.scenarios import hybrid_stages, watch_hybrid, watch_transformers
 from bench.verdict import Outcome
 from hybrid import HybridConfig, HybridLlava, hybridize
-from tests.llavas import VISION_BLOCKS, batch, random_llava
+from tests.llavas import VISION_BLOCKS, Longest, batch, in_turns, random_llava
 
 NEW_TOKENS = 5
 Rope = Literal["logical", "compact"]
@@ -43,9 +43,11 @@ CONFIGS = [
 ]
 
 
-def _name(config: HybridConfig) -> str:
-    merging = "merged" if config.thresholds else "unmerged"
-    return f"{config.keep}-{merging}-{config.rope}-{config.prune}"
+def _name(value: object) -> str:
+    if not isinstance(value, HybridConfig):
+        return f"longest-{value}"
+    merging = "merged" if value.thresholds else "unmerged"
+    return f"{value.keep}-{merging}-{value.rope}-{value.prune}"
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +64,13 @@ def gate(report: Report) -> Outcome:
     return verdict.outcome
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=_name)
-def test_generate_waits_only_for_the_read_back(llava: Any, config: HybridConfig) -> None:
-    report = report_of(hybridize(llava, config), TWO)
+@pytest.mark.parametrize(
+    ("config", "longest"), [(config, in_turns(i)) for i, config in enumerate(CONFIGS)], ids=_name
+)
+def test_generate_waits_only_for_the_read_back(
+    llava: Any, config: HybridConfig, longest: Longest
+) -> None:
+    report = report_of(hybridize(llava, config), vars(batch(3, longest)))
     assert gate(report) is Outcome.PASS, report.text()
     assert report.in_stage("prefill") == report.in_stage("decode") == 0
 

@@ -13,11 +13,11 @@ from bench.syncs import Report, detect_syncs
 from bench.syncs.scenarios import hybrid_stages, watch_hybrid
 from hybrid import HybridConfig, HybridLlava, hybridize
 from hybrid.state import Trace
-from tests.llavas import VISION_BLOCKS, batch, random_llava
+from tests.llavas import VISION_BLOCKS, Longest, batch, in_turns, random_llava
 
 NEW_TOKENS = 5
 MERGING = (0.5,) * VISION_BLOCKS
-BATCHES: dict[int, dict[str, Any]] = {size: vars(batch(size)) for size in (1, 4)}
+SIZES = (1, 4)
 ENDS = ("early", "at the end", "never")
 
 
@@ -54,9 +54,9 @@ def name(value: object) -> str:
 
 
 CASES = [
-    (config, size, end)
+    (config, size, in_turns(i), end)
     for i, config in enumerate(modes())
-    for size, end in ((1, ENDS[i % 3]), (4, ENDS[(i + 1) % 3]))
+    for size, end in zip(SIZES, (ENDS[i % 3], ENDS[(i + 1) % 3]), strict=True)
 ]
 
 
@@ -89,11 +89,11 @@ def assert_one_read_back(report: Report) -> None:
     assert finding.stages == {"read-back": 1}
 
 
-@pytest.mark.parametrize(("config", "size", "end"), CASES, ids=name)
+@pytest.mark.parametrize(("config", "size", "longest", "end"), CASES, ids=name)
 def test_an_answer_is_read_back_once_and_nothing_else_waits(
-    llava: Any, config: HybridConfig, size: int, end: str
+    llava: Any, config: HybridConfig, size: int, longest: Longest, end: str
 ) -> None:
-    model, given = hybridize(llava, config), BATCHES[size]
+    model, given = hybridize(llava, config), vars(batch(size, longest))
     length = end_answers(model, given, end)
     report, ids = watch_hybrid(model, **given, max_new_tokens=NEW_TOKENS)
     assert ids.shape[1] == given["input_ids"].shape[1] + length
@@ -101,12 +101,12 @@ def test_an_answer_is_read_back_once_and_nothing_else_waits(
     assert_one_read_back(report)
 
 
-@pytest.mark.parametrize("size", BATCHES)
+@pytest.mark.parametrize("size", SIZES)
 def test_a_trace_stays_on_the_device_and_costs_no_wait(llava: Any, size: int) -> None:
     config = HybridConfig(keep="4", aggregation_layer=1, thresholds=MERGING)
     model = hybridize(llava, config)
     with hybrid_stages(model), detect_syncs() as report:
-        _, trace = model.generate(**BATCHES[size], max_new_tokens=NEW_TOKENS, trace=True)
+        _, trace = model.generate(**vars(batch(size)), max_new_tokens=NEW_TOKENS, trace=True)
     assert isinstance(trace, Trace)
     assert_one_read_back(report)
 
@@ -115,7 +115,7 @@ def test_a_second_answer_is_watched_like_the_first(llava: Any) -> None:
     """The stage in which the first one ended is over when the second begins."""
     model = hybridize(llava, HybridConfig(keep="4", aggregation_layer=1))
     with hybrid_stages(model), detect_syncs() as report:
-        for size in BATCHES:
-            model.generate(**BATCHES[size], max_new_tokens=2)
+        for size in SIZES:
+            model.generate(**vars(batch(size)), max_new_tokens=2)
     [finding] = report.findings
     assert finding.stages == {"read-back": 2}

@@ -67,7 +67,7 @@ def test_an_error_of_the_code_itself_is_not_swallowed() -> None:
 
 def test_the_hybrid_prefills_and_decodes_on_meta() -> None:
     config = HybridConfig(keep="4", aggregation_layer=1, thresholds=(0.5,) * VISION_BLOCKS)
-    given = vars(batch(2))
+    given = vars(batch(3, "first"))
     model = hybridize(random_llava().to("meta"), config)
     inputs = model.place(
         given["input_ids"].to("meta"),
