@@ -104,9 +104,9 @@ def test_an_answer_is_read_back_once_and_nothing_else_waits(
 @pytest.mark.parametrize("size", SIZES)
 def test_a_trace_stays_on_the_device_and_costs_no_wait(llava: Any, size: int) -> None:
     config = HybridConfig(keep="4", aggregation_layer=1, thresholds=MERGING)
-    model = hybridize(llava, config)
+    model, given = hybridize(llava, config), vars(batch(size))
     with hybrid_stages(model), detect_syncs() as report:
-        _, trace = model.generate(**vars(batch(size)), max_new_tokens=NEW_TOKENS, trace=True)
+        _, trace = model.generate(**given, max_new_tokens=NEW_TOKENS, trace=True)
     assert isinstance(trace, Trace)
     assert_one_read_back(report)
 
@@ -114,8 +114,9 @@ def test_a_trace_stays_on_the_device_and_costs_no_wait(llava: Any, size: int) ->
 def test_a_second_answer_is_watched_like_the_first(llava: Any) -> None:
     """The stage in which the first one ended is over when the second begins."""
     model = hybridize(llava, HybridConfig(keep="4", aggregation_layer=1))
+    batches = [vars(batch(size)) for size in SIZES]
     with hybrid_stages(model), detect_syncs() as report:
-        for size in SIZES:
-            model.generate(**vars(batch(size)), max_new_tokens=2)
+        for given in batches:
+            model.generate(**given, max_new_tokens=2)
     [finding] = report.findings
     assert finding.stages == {"read-back": 2}
