@@ -378,8 +378,8 @@ def test_answers_are_the_oracles_up_to_their_end(config: HybridConfig, longest: 
     together = model.generate(
         given.input_ids, given.pixel_values, given.attention_mask, max_new_tokens=new
     )
-    longest = max(len(ids) for ids in expected)
-    padded = [ids + [model.pad_id] * (longest - len(ids)) for ids in expected]
+    width = max(len(ids) for ids in expected)
+    padded = [ids + [model.pad_id] * (width - len(ids)) for ids in expected]
     assert together[:, given.input_ids.shape[1] :].tolist() == padded
     for row, ids in enumerate(expected):
         alone = given.one(row)
