@@ -1,6 +1,8 @@
 """What a red gate prints runs as it stands: it is parsed here by the command line's own parser."""
 
+import os
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import typer.main
 from bench.cli import app
 from bench.cli.options import command_line, given_options
 from bench.profiles import FOLDER
+from bench.report.blame import blame
 from bench.report.origin import Origin
-from bench.report.write import bisect_command
+from bench.shell import shell_line
 from bench.verdict import Outcome, Verdict
 
 BAD = Verdict(gate="a", outcome=Outcome.FAIL, reason="worse", reproduce="-")
@@ -23,6 +26,7 @@ QUALITY = [
     ["--prompt", "llava", "--caption-prompt", "one-sentence", "--matcher", "lmms-2024"],
     ["--batch-size=3", "--against", "some runs/tiny's", "--reuse", "--verbose"],
     ["--profile", "my 'own' $HOME;.toml", "--work-dir", "out dir"],
+    ["--profile", "a\nb\x1b[2J'\\\u202e.toml", "--against=-früher", "--matcher=-x"],
 ]
 SPEED = [
     [],
@@ -30,6 +34,41 @@ SPEED = [
     ["--keep=none", "--smallest-effect", "0.03", "--against", "main", "--dtype", "float16"],
     ["--full", "--reuse", "--history", "--thresholds", "72out"],
 ]
+
+
+def shell_words(command: str) -> list[str]:
+    """What a shell makes of a printed command."""
+    assert command.isprintable()
+    ran = subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {command}"],
+        env={"LC_ALL": "C"},
+        capture_output=True,
+        check=True,
+    )
+    return [os.fsdecode(word) for word in ran.stdout.split(b"\0")[:-1]]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("", "-", "--keep=3", "a b", "it's", 'say "x"', "$HOME", "`id`", "a;b", "<x>", "#x", "~"),
+        *(
+            "a\nb",
+            "\n",
+            "\x1b[31mred",
+            "\ttab'\\ \r",
+            "\\n",
+            "übergroß",
+            "图",
+            "\u202eabc",
+            "\u2028",
+        ),
+        *("\u202eabc", "\u2028", "\udcff\n", "\U0001f600\u200d", "!!", "{a,b}", "*", "\x7f1"),
+    ],
+    ids=ascii,
+)
+def test_any_word_survives_the_shell_in_one_line(word: str) -> None:
+    assert shell_words(shell_line(["--x", word, word * 2])) == ["--x", word, word * 2]
 
 
 def parsed(arguments: list[str]) -> Any:
@@ -63,10 +102,11 @@ def test_the_bisect_command_asks_the_gate_the_same(
     monkeypatch.delenv("FASTV_K", raising=False)
     given = parsed([command, *options])
     without = ("against",) if gate == "latency" else ()
-    printed = bisect_command(
+    found = blame(
         gate, ORIGIN, [BAD], options=given_options(given, without), against="main", history=None
     )
-    words = shlex.split(str(printed))
+    assert found is not None
+    words = shell_words(found.command)
     assert words[:4] == ["python", "-m", "bench", "bisect"]
     search = parsed(words[3:])
     assert (search.params["good"], search.params["gate"]) == ("main", gate)

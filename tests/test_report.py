@@ -10,9 +10,9 @@ from rich.console import Console
 
 from bench.errors import UserError
 from bench.report import markdown, print_timings, print_verdicts, timings, write_report
+from bench.report.blame import GAP, Blame, blame
 from bench.report.cells import in_time
 from bench.report.origin import Origin
-from bench.report.write import bisect_command
 from bench.timing.roofline import Floor, Wall
 from bench.timing.samples import Block, Samples
 from bench.verdict import Outcome, Verdict
@@ -172,10 +172,10 @@ def test_no_verdicts_make_no_report(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def red(**arguments: Any) -> str | None:
+def red(*, dirty: bool = False, **arguments: Any) -> Blame | None:
     origin = Origin(
         commit="b" * 40,
-        dirty=False,
+        dirty=dirty,
         time="2026-01-01T00:00:00+00:00",
         machine={"cpu": "a processor"},
         settings={"profile": "tiny", "keep": "36"},
@@ -183,30 +183,49 @@ def red(**arguments: Any) -> str | None:
     verdicts = arguments.pop("verdicts", [GOOD, BAD])
     options = ["--profile", "tiny", "--keep", "36"]
     given = {"against": None, "history": None, "options": options} | arguments
-    return bisect_command(given.pop("title", "latency"), origin, verdicts, **given)
+    return blame(given.pop("title", "latency"), origin, verdicts, **given)
 
 
 def test_a_red_gate_ends_with_the_bisect_command_filled_in() -> None:
-    command = red(against="main~3")
-    assert command is not None
+    found = red(against="main~3")
     said = f"python -m bench bisect 'main~3' {'b' * 40} --gate latency -- --profile tiny --keep 36"
-    assert command == said
-    lines = markdown([GOOD, BAD], title="latency", bisect=command).splitlines()
-    assert lines[-3:] == ["```bash", command, "```"]
+    assert found == Blame(said)
+    lines = markdown([GOOD, BAD], title="latency", blame=found).splitlines()
+    assert lines[-5:] == ["Find the commit that did it:", "", "```bash", said, "```"]
 
 
-def test_an_unknown_good_commit_is_a_gap_to_fill_and_a_damaged_history_is_no_error(
+@pytest.fixture
+def no_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shallow checkout: git knows of no other commit."""
+    monkeypatch.setattr("bench.report.blame.git", lambda *_: None)
+
+
+@pytest.mark.usefixtures("no_revisions")
+def test_an_unknown_good_commit_is_a_word_to_replace_and_a_damaged_history_is_no_error(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "history.jsonl").write_text("damaged\n")
     for history in (None, tmp_path / "none", tmp_path / "history.jsonl"):
-        assert "bisect '<last green commit>' bbbb" in str(red(history=history))
+        found = red(history=history)
+        assert found is not None and f"bisect {GAP} bbbb" in found.command
+        lines = markdown([BAD], title="latency", blame=found).splitlines()
+        assert lines[-5] == (
+            "Find the commit that did it (put for GOOD a commit at which the gate was green):"
+        )
+
+
+@pytest.mark.usefixtures("no_revisions")
+def test_what_is_not_committed_is_to_be_committed_first_and_is_then_searched() -> None:
+    found = red(dirty=True, against="main")
+    assert found is not None and "bisect main HEAD --gate" in found.command
+    assert found.remark == "commit first: HEAD lacks the changes here"
 
 
 def test_only_a_red_gate_that_can_be_bisected_says_so() -> None:
     assert red(verdicts=[GOOD, DOUBT]) is None
     assert red(title="sweep") is None
-    assert "bisect" not in markdown([GOOD], title="latency", bisect="python -m bench bisect")
+    said = Blame("python -m bench bisect")
+    assert "bisect" not in markdown([GOOD], title="latency", blame=said)
 
 
 def test_the_last_line_says_where_the_page_lies(

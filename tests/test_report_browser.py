@@ -10,6 +10,7 @@ from bench.history.page import write_history_page
 from bench.history.series import all_series
 from bench.history.store import Entry
 from bench.report import Picture
+from bench.report.blame import Blame
 from bench.report.evidence import Evidence
 from bench.report.origin import Origin
 from bench.report.page import render_report
@@ -32,8 +33,8 @@ def report(_: Path) -> str:
         sweep=sweep(),
     )
     verdicts = [verdict(outcome, f"batch-8/latency/hybrid/{outcome}") for outcome in Outcome]
-    bisect = f"python -m bench bisect {'a' * 40} {'b' * 40} --gate latency -- --keep 36"
-    return render_report(verdicts, title="latency", origin=ORIGIN, evidence=evidence, bisect=bisect)
+    blame = Blame(f"python -m bench bisect {'a' * 40} {'b' * 40} --gate latency -- --keep 36", "-")
+    return render_report(verdicts, title="latency", origin=ORIGIN, evidence=evidence, blame=blame)
 
 
 def history(folder: Path) -> str:

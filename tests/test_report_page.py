@@ -8,6 +8,7 @@ from PIL import Image
 
 from bench.errors import UserError
 from bench.report import Picture
+from bench.report.blame import Blame
 from bench.report.evidence import Evidence
 from bench.report.origin import Origin
 from bench.report.page import render_report
@@ -30,14 +31,20 @@ FULL = Evidence(
     sweep=sweep(),
 )
 
+BLAME = Blame("bisect A B", "A is green")
 
-def page(*verdicts: Verdict, evidence: Evidence = FULL, bisect: str | None = None) -> str:
-    return render_report(verdicts, title="latency", origin=ORIGIN, evidence=evidence, bisect=bisect)
+
+def page(*verdicts: Verdict, evidence: Evidence = FULL, blame: Blame | None = None) -> str:
+    return render_report(verdicts, title="latency", origin=ORIGIN, evidence=evidence, blame=blame)
 
 
 @pytest.fixture(scope="module")
 def full() -> str:
-    return page(verdict(Outcome.FAIL), verdict(Outcome.PASS, "second"), bisect="bisect A B")
+    return page(
+        verdict(Outcome.FAIL),
+        verdict(Outcome.PASS, "second"),
+        blame=BLAME,
+    )
 
 
 def text(html: str) -> str:
@@ -47,7 +54,7 @@ def text(html: str) -> str:
 def test_the_verdict_comes_first_and_the_command_that_finds_the_commit_last(full: str) -> None:
     words = text(full)
     assert words.strip().startswith("latency: FAIL")
-    assert words.strip().endswith("Find the commit that did it bisect A B")
+    assert words.strip().endswith("Find the commit that did it A is green bisect A B")
     assert words.index("python -m bench latency --keep 36") < words.index("bisect A B")
 
 
@@ -83,7 +90,11 @@ def test_no_two_elements_share_an_id(full: str) -> None:
 
 
 def test_the_same_numbers_make_the_same_bytes(full: str) -> None:
-    again = page(verdict(Outcome.FAIL), verdict(Outcome.PASS, "second"), bisect="bisect A B")
+    again = page(
+        verdict(Outcome.FAIL),
+        verdict(Outcome.PASS, "second"),
+        blame=BLAME,
+    )
     assert again == full
 
 

@@ -7,7 +7,6 @@ own (`bench.bisect.step`).
 
 import json
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from bench.bisect import step
 from bench.errors import UserError
 from bench.gate_names import gate_name
+from bench.shell import shell_line
 from bench.timing.revision import checked_out
 
 GATES = {
@@ -69,7 +69,7 @@ def bisect(repository: Path, good: str, bad: str, gate: str, options: Sequence[s
     if first == last or not _is_ancestor(repository, first, last):
         raise UserError(f"{good} is no ancestor of {bad}: give an older, green commit first")
     command = [*GATES[gate], *(("--against", first) if gate == "latency" else ()), *options]
-    shown = f"python -m bench {shlex.join(command)}"
+    shown = shell_line(["python", "-m", "bench", *command])
     with (
         tempfile.TemporaryDirectory(prefix="bench-bisect-") as folder,
         checked_out(last, package) as revision,

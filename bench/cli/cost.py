@@ -34,6 +34,7 @@ def cost(
     Example: python -m bench cost --gpu h100
     """
     from bench.gates.cost import cost_gate, print_predictions, rewrite_for_review
+    from bench.history.store import history_file
     from bench.report import print_verdicts, write_report
 
     if weights is not Weights.RANDOM:
@@ -48,5 +49,5 @@ def cost(
         return
     verdicts = cost_gate(reproduce=command_line())
     print_verdicts(verdicts, title="cost")
-    write_report(work_dir, verdicts, title="cost")
+    write_report(work_dir, verdicts, title="cost", history=history_file())
     leave(verdicts)

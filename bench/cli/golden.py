@@ -22,6 +22,7 @@ def golden(
     Example: python -m bench golden
     """
     from bench.gates.goldens import golden_gate, regenerate_for_review
+    from bench.history.store import history_file
     from bench.report import print_verdicts, write_report
 
     if regen:
@@ -29,5 +30,5 @@ def golden(
         return
     verdicts = golden_gate(reproduce=command_line())
     print_verdicts(verdicts, title="goldens")
-    write_report(work_dir, verdicts, title="golden")
+    write_report(work_dir, verdicts, title="golden", history=history_file())
     leave(verdicts)

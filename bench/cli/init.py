@@ -1,13 +1,13 @@
 """`init`: a profile for a checkpoint and data of one's own."""
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.errors import UserError
+from bench.shell import shell_line
 
 if TYPE_CHECKING:
     from bench.profiles.draft import Draft
@@ -100,4 +100,4 @@ def _typed(*words: str | Path) -> str:
         f"./{word}" if isinstance(word, Path) and str(word)[0] == "-" else str(word)
         for word in words
     ]
-    return shlex.join(["python", "-m", "bench", *paths])
+    return shell_line(["python", "-m", "bench", *paths])

@@ -1,7 +1,6 @@
 """Options that several commands share, and the two ways in which commands end."""
 
 import os
-import shlex
 import sys
 from collections.abc import Collection
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.home import expanded
+from bench.shell import quoted, shell_line
 from bench.weights import Weights
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ class Mode(StrEnum):
 def command_line() -> str:
     """The command as it can be typed again, FASTV_K included."""
     keep = os.environ.get("FASTV_K")
-    setting = "" if keep is None else f"FASTV_K={shlex.quote(keep)} "
-    return f"{setting}python -m bench {shlex.join(sys.argv[1:])}"
+    setting = "" if keep is None else f"FASTV_K={quoted(keep)} "
+    return f"{setting}{shell_line(['python', '-m', 'bench', *sys.argv[1:]])}"
 
 
 def given_options(context: typer.Context, without: Collection[str] = ()) -> list[str]:
@@ -128,8 +128,9 @@ def given_options(context: typer.Context, without: Collection[str] = ()) -> list
         option, value = parameter.opts[0], context.params[name]
         if value is True:
             arguments.append(option)
-        else:
-            arguments += [option, _anywhere(name, value)]
+            continue
+        text = _anywhere(name, value)
+        arguments += [f"{option}={text}"] if text.startswith("-") else [option, text]
     keeps = any(parameter.name == "keep" for parameter in context.command.params)
     if keeps and "--keep" not in arguments and "FASTV_K" in os.environ:
         arguments += ["--keep", os.environ["FASTV_K"]]

@@ -75,6 +75,7 @@ def syncs(
         print_verdicts(verdicts, title="waits")
         leave(verdicts)
     from bench.gates.waits import watch
+    from bench.history.store import history_file
     from bench.models import demand_heeded
     from bench.profiles import hybrid_of, load_profile, profile_of_model
     from bench.report import write_report
@@ -106,7 +107,14 @@ def syncs(
     )
     settings = {"model": watched_model, **({} if keep is None else {"keep": keep})}
     options = given_options(context, without=("json_file", "stack"))
-    write_report(work_dir, verdicts, title="syncs", settings=settings, options=options)
+    write_report(
+        work_dir,
+        verdicts,
+        title="syncs",
+        settings=settings,
+        options=options,
+        history=history_file(),
+    )
     leave(verdicts)
 
 

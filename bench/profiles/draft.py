@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from bench.checkpoint_config import checked_config
 from bench.checkpoint_files import demand_safetensors
 from bench.errors import UserError
 from bench.models import load_processor
-from bench.printable import printable
 from bench.profiles import TASKS, Profile, load_profile, names, profile_in
+from bench.shell import shell_line
 from bench.tasks import Task, load_task
 from bench.tasks.hub import PREFIX
 from bench.tasks.task import Kind
@@ -146,13 +145,13 @@ def _reduction(path: str, config: Any, patches: int) -> Iterator[str]:
     target = max(ceil(patches / (blocks + 1)), patches // 8)
     given = {"--checkpoint": path, "--target": str(target), "--output": "thresholds.json"}
     options = [word for pair in given.items() for word in pair]
-    calibrate = shlex.join(["python", "-m", "hybrid.calibrate", "IMAGES", *options])
+    calibrate = shell_line(["python", "-m", "hybrid.calibrate", "IMAGES", *options])
     yield f"""
 [reduction]
 keep = {keep}                            # of {patches} patches; FASTV_K and --keep come before it
 aggregation_layer = {min(2, max(layers - 2, 0))}
 # 1.0 merges nothing. Merging needs thresholds of this very tower, from a folder of photographs:
-#   {printable(calibrate)}
+#   {calibrate}
 # and then, where that file lies in this folder: thresholds = "thresholds.json"
 thresholds = [{", ".join(["1.0"] * blocks)}]
 """

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
 from bench.printable import printable
+from bench.report.blame import Blame
 from bench.report.cells import (
     OVERALL,
     TIMING_COLUMNS,
@@ -25,12 +26,12 @@ def markdown(
     *,
     title: str,
     timed: Sequence[Timing] = (),
-    bisect: str | None = None,
+    blame: Blame | None = None,
     code: str | None = None,
 ) -> str:
     """For a pull request: the verdict, the numbers with intervals and bounds, how to reproduce.
 
-    bisect: the command that finds the commit to blame; the last word of a red gate's summary.
+    blame: the command that finds the commit; the last word of a red gate's summary.
 
     code: which revision was judged.
 
@@ -51,8 +52,8 @@ def markdown(
     if flips:
         lines += ["", *_table(CATEGORY_COLUMNS, [category_cells(row) for row in flips])]
     lines += ["", "Reproduce:", "", *_commands(unique(v.reproduce for v in verdicts))]
-    if bisect is not None and overall is Outcome.FAIL:
-        lines += ["", "Find the commit that did it:", "", *_commands([bisect])]
+    if blame is not None and overall is Outcome.FAIL:
+        lines += ["", f"{_inline(blame.heading)}:", "", *_commands([blame.command])]
     return "\n".join([*lines, ""])
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from bench.report.blame import Blame
 from bench.report.cells import (
     OVERALL,
     TIMING_COLUMNS,
@@ -26,7 +27,7 @@ def render_report(
     title: str,
     origin: Origin,
     evidence: Evidence,
-    bisect: str | None = None,
+    blame: Blame | None = None,
 ) -> str:
     """The page. Raises UserError if there is no verdict, or if raw timings are no durations."""
     from bench.report.gallery import Gallery
@@ -50,7 +51,7 @@ def render_report(
         sections=sections,
         pictures=pictures,
         commands=unique(verdict.reproduce for verdict in verdicts),
-        bisect=bisect,
+        blame=blame,
         gallery=gallery.images,
     )
 

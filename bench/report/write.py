@@ -2,27 +2,22 @@
 
 import json
 import os
-import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.report.blame import blame
 from bench.report.cells import as_json
 from bench.report.evidence import Evidence, FlipCounts, Picture
 from bench.report.junit import junit
 from bench.report.markdown import markdown
-from bench.report.origin import Origin, origin_here, revision, write_origin
+from bench.report.origin import origin_here, revision, write_origin
 from bench.report.page import render_report
 from bench.report.timing import Timing
 from bench.sweep.result import Sweep
 from bench.tasks.atomic import write_atomically
 from bench.timing.samples import Samples
-from bench.verdict import Outcome, Verdict
-
-BISECTED = ("latency", "accuracy", "cost", "golden", "syncs")
-UNKNOWN_GOOD = "<last green commit>"
-UNKNOWN_BAD = "<this commit>"
+from bench.verdict import Verdict
 
 
 def write_report(
@@ -62,15 +57,13 @@ def write_report(
         UserError: there is no verdict, or a file cannot be written.
     """
     origin = origin_here(settings or {})
-    bisect = bisect_command(
-        title, origin, verdicts, options=options, against=against, history=history
-    )
+    found = blame(title, origin, verdicts, options=options, against=against, history=history)
     code = revision(origin.commit, dirty=origin.dirty)
-    summary = markdown(verdicts, title=title, timed=timed, bisect=bisect, code=code)
+    summary = markdown(verdicts, title=title, timed=timed, blame=found, code=code)
     evidence = Evidence(
         timed=timed, samples=samples or {}, flips=flips, pictures=pictures, sweep=sweep
     )
-    page = render_report(verdicts, title=title, origin=origin, evidence=evidence, bisect=bisect)
+    page = render_report(verdicts, title=title, origin=origin, evidence=evidence, blame=found)
     properties = {"commit": origin.commit or "", "dirty": str(origin.dirty).lower()}
     properties |= dict(origin.machine) | dict(origin.settings)
     results = junit(verdicts, title=title, properties=properties)
@@ -82,36 +75,6 @@ def write_report(
     write_origin(folder / f"{title}-origin.json", origin)
     _append_to_job_summary(summary)
     print(f"report: {folder / title}-report.html")
-
-
-def bisect_command(
-    title: str,
-    origin: Origin,
-    verdicts: Sequence[Verdict],
-    *,
-    options: Sequence[str] = (),
-    against: str | None,
-    history: Path | None,
-) -> str | None:
-    """How to find the commit that turned this gate red; None if it is not red, or not one of
-    those that can be bisected.
-
-    GOOD is `against`, else the last commit that the history knows as green and that this one
-    descends from, else a placeholder, as is BAD outside of a checkout.
-    """
-    if title not in BISECTED or all(v.outcome is not Outcome.FAIL for v in verdicts):
-        return None
-    good = against
-    if good is None and history is not None:
-        from bench.history.store import last_green
-
-        with suppress(UserError):  # a damaged history must not hide a red gate
-            good = last_green(history, title, origin)
-    bad = origin.commit or UNKNOWN_BAD
-    note = "  # commit first: BAD lacks the changes here" if origin.dirty else ""
-    behind = ["--", *options] if options else []
-    command = ["bisect", good or UNKNOWN_GOOD, bad, "--gate", title, *behind]
-    return f"python -m bench {shlex.join(command)}{note}"
 
 
 def _append_to_job_summary(summary: str) -> None:
