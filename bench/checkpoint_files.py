@@ -1,6 +1,5 @@
 """A checkpoint's files, in a folder or in the Hugging Face cache; never from the network."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 
 from bench.errors import UserError
+from bench.reading import read_object
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -35,23 +35,7 @@ def read_json(path: str, name: str) -> dict[str, Any] | None:
         UserError: naming the file, for what is no JSON object in UTF-8.
     """
     file = find_file(path, name)
-    if file is None:
-        return None
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}; make it readable") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
-    except RecursionError as error:
-        raise UserError(
-            f"{file} is nested too deeply: no checkpoint's file is, fetch it"
-        ) from error
-    except ValueError as error:
-        raise UserError(f"{file} is not JSON ({error}): fetch or write it again") from error
-    if not isinstance(document, dict):
-        raise UserError(f"{file} is not a JSON object: fetch or write it again")
-    return document
+    return None if file is None else read_object(file, mend="fetch or write it again")
 
 
 def demand_safetensors(path: str) -> None:

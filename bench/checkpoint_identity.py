@@ -1,7 +1,6 @@
 """What a checkpoint is: each of its files that can change an answer, whole, by its sha256."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 
 from bench.errors import UserError
+from bench.reading import Unreadable, read_object
 
 WEIGHTS = "*.safetensors"
 INDEX = "*.safetensors.index.json"
@@ -68,8 +68,8 @@ def _shards(folder: Path) -> Iterator[str]:
     """What indices name; they may name files in folders below. One that is none was not read."""
     for index in folder.glob(INDEX):
         try:
-            yield from map(str, json.loads(index.read_bytes())["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            yield from map(str, read_object(index)["weight_map"].values())
+        except (Unreadable, KeyError, TypeError, AttributeError):
             continue
 
 

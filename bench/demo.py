@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from bench.comparison.pictures import draw, kept_patches, model_views
 from bench.errors import UserError
 from bench.image_sizes import said
 from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint, padded_to_square
 from bench.profiles import Profile
+from bench.reading import read_bytes
 from bench.remark import remark
 from bench.runs.recording import RecordingAnswerer
 from bench.tasks import load_task
+from bench.tasks.images import ImageError, read_image
 from bench.tasks.prompts import CAPTION_PROMPTS, DIRECTLY, vlmevalkit_frame
 from bench.timing.arms import answer_arm
 from bench.timing.clock import clock_for
@@ -110,12 +112,9 @@ def _arms(arm: str) -> tuple[str, ...]:
 
 def _open(path: Path) -> Image.Image:
     try:
-        return Image.open(path).convert("RGB")
-    except UnidentifiedImageError as error:
-        raise UserError(f"{path} is no image that can be read: give a PNG or JPEG") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{path}: {reason}; give an image file") from error
+        return read_image(read_bytes(path, mend="give an image file"))
+    except ImageError as error:
+        raise UserError(f"{path} is no image that can be read ({error}): give another") from error
 
 
 def fitted(image: Image.Image, answerer: Answerer, *, source: Path) -> Image.Image:

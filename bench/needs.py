@@ -1,6 +1,5 @@
 """What a profile needs before anything is loaded: weights, data, a device, its memory, minutes."""
 
-import json
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -21,7 +20,9 @@ from bench.random_weights import (
     true_config,
     weight_bytes,
 )
+from bench.reading import read_object
 from bench.subsets import load_subset
+from bench.tasks.answers import is_whole
 from bench.tasks.load import KNOWN, lmu_data
 
 WEIGHT_FILES = ("model.safetensors.index.json", "model.safetensors")
@@ -164,10 +165,8 @@ def _weights(repository: str) -> tuple[Need, int]:
     if whole is not None:
         size = whole.stat().st_size
     elif index is not None:
-        document = json.loads(index.read_text(encoding="utf-8"))
-        shards = set(document["weight_map"].values())
+        shards, size = _indexed(index, remedy)
         missing += sorted(shard for shard in shards if _cached(repository, shard) is None)
-        size = int(document["metadata"]["total_size"])
     else:
         missing.append("its weights")
         size = 0
@@ -176,6 +175,18 @@ def _weights(repository: str) -> tuple[Need, int]:
         found += f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
         return Need("weights", repository, found, False, remedy), 0
     return Need("weights", repository, f"{size / GIB:.1f} GiB in the cache", True), size
+
+
+def _indexed(index: Path, remedy: str) -> tuple[set[str], int]:
+    """The files that hold the weights, and bytes of all together."""
+    document = read_object(index, mend=remedy)
+    try:
+        shards, size = document["weight_map"].values(), document["metadata"]["total_size"]
+        if not (is_whole(size) and all(isinstance(shard, str) for shard in shards)):
+            raise TypeError
+        return set(shards), size
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{index} is no index of weights: {remedy}") from error
 
 
 def _cached(repository: str, name: str) -> Path | None:

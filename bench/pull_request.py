@@ -4,12 +4,12 @@
 runs beside a token, where nothing is installed and nothing of the change is run.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.edited import OWNERS, edits, judging
+from bench.reading import Unreadable, read_bytes, read_json, read_utf8
 
 MARKER = "<!-- vlm-hybrid: gates on the GPU -->"
 LIMIT = 65000  # characters; a comment holds 65536
@@ -66,8 +66,8 @@ def _asked(folder: Path) -> list[str]:
 def _outcome(file: Path) -> str | None:
     """The worst of a gate's verdicts; None if there are none that can be read."""
     try:
-        found = {verdict["outcome"] for verdict in json.loads(file.read_bytes())}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found = {verdict["outcome"] for verdict in read_json(file)}
+    except (Unreadable, KeyError, TypeError):
         return None
     if not found <= set(ORDER):
         return None
@@ -76,8 +76,8 @@ def _outcome(file: Path) -> str | None:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
+        return read_bytes(file).decode(errors="replace").strip()
+    except Unreadable:
         return ""
 
 
@@ -88,8 +88,8 @@ def _plain(path: str) -> str:
 def main() -> None:
     """Prints the comment."""
     folder, changed, conclusion = sys.argv[1:]
-    names = Path(changed).read_text(encoding="utf-8").split("\0")
-    owners = Path(OWNERS).read_text(encoding="utf-8")
+    names = read_utf8(Path(changed)).split("\0")
+    owners = read_utf8(Path(OWNERS))
     print(comment(Path(folder), names, owners, conclusion))
 
 

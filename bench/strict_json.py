@@ -2,7 +2,11 @@
 
 import json
 import math
+from collections import Counter
 from typing import Any
+
+LEVELS = 100  # of nesting; more, and whoever shows or compares the document runs out of stack
+DIGITS = 300  # of a whole number; one of more is no float
 
 
 def parse(text: str | bytes) -> Any:
@@ -12,19 +16,45 @@ def parse(text: str | bytes) -> Any:
         ValueError: not JSON or not UTF-8, nested too deeply, a key twice in one object, a number
             that is none or beyond all bounds.
     """
+    if isinstance(text, bytes):  # else json takes UTF-16 and UTF-32, too
+        text = text.decode("utf-8-sig")
     try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
+        document = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
         )
+        if text.count("[") + text.count("{") > LEVELS:
+            demand_shallow(document)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    return document
+
+
+def demand_shallow(document: Any) -> None:
+    """Raises RecursionError for a list or object within more than `LEVELS` others."""
+    level = [document]
+    for _ in range(LEVELS + 1):
+        inside: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inside += value.values()
+            elif isinstance(value, list):
+                inside += value
+        if not inside:
+            return
+        level = inside
+    raise RecursionError
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(k for k in keys if keys.count(k) > 1)!r} stands there twice")
+        counts = Counter(key for key, _ in pairs)
+        key = next(key for key, count in counts.items() if count > 1)
+        raise ValueError(f"{key!r} stands there twice")
     return found
 
 
@@ -37,3 +67,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is beyond all bounds")
     return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > DIGITS:
+        raise ValueError(f"a whole number of {len(text)} digits is beyond all bounds")
+    return int(text)

@@ -351,7 +351,7 @@ def test_a_profile_finds_its_thresholds_file_beside_itself(tmp_path: Path) -> No
         ("[0.9, 0.9]", "is not a thresholds file"),
         ("not json", "is not a thresholds file"),
         ('{"thresholds": [0.9, "high"]}', "is not a thresholds file"),
-        ('{"thresholds": [0.9, NaN]}', "the threshold of block 1 is nan"),
+        ('{"thresholds": [0.9, NaN]}', "NaN is no number"),
         ('{"thresholds": [1.5]}', "the threshold of block 0 is 1.5"),
     ],
 )

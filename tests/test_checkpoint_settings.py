@@ -24,7 +24,7 @@ from tests.llavas import random_llava
         ({"text_config__hidden_size": -128}, "text_config.hidden_size is -128"),
         ({"text_config__num_hidden_layers": 10**9}, "text_config.num_hidden_layers"),
         ({"text_config__num_key_value_heads": 3}, "num_key_value_heads 3"),
-        ({"text_config__rms_norm_eps": float("nan")}, "text_config.rms_norm_eps"),
+        ({"text_config__rms_norm_eps": -1.0}, "text_config.rms_norm_eps"),
         ({"text_config__hidden_act": "swoosh"}, "text_config.hidden_act is swoosh"),
         ({"text_config__rope_parameters__rope_theta": -1.0}, "rope_theta is -1.0"),
         ({"text_config__vocab_size": 4}, "image_token_index 4 is not in a vocabulary of 4"),

@@ -90,7 +90,7 @@ def test_an_image_kept_as_a_file_and_a_jpeg_are_read_to_the_byte(tmp_path: Path)
     )
     assert task.data_hash == expected.data_hash
     file.unlink()
-    with pytest.raises(UserError, match=r"line 1: the image .*noise\.jpg can't be read: No such"):
+    with pytest.raises(UserError, match=r"line 1: the image .*noise\.jpg can't be read \(No such"):
         load_task(f"hf:{tmp_path / 'saved'}")
 
 

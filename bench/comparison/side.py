@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.reading import Unreadable, read_object
 from bench.references.captions import CaptionReference
 from bench.references.files import reference_names
 from bench.references.letters import answers_sha256
@@ -15,7 +16,6 @@ from bench.references.store import read_reference
 from bench.runs import margins
 from bench.runs.margins import Tops
 from bench.runs.predictions import FILE, SEAL, demand_sealed, read_predictions
-from bench.strict_json import parse
 from bench.tasks import DEFAULT_MATCHER
 from bench.tasks.caption_lists import parse_references
 from bench.tasks.coco import CocoCaptions
@@ -168,16 +168,16 @@ def _demand_unedited(folder: Path, table: Table) -> None:
 def _document(path: Path, *tables: str) -> dict[str, Any]:
     """A JSON file of the run, in which `tables` are objects if they are there at all."""
     try:
-        document = parse(path.read_bytes())
-    except OSError as error:
+        document = read_object(path)
+    except Unreadable as error:
+        if error.missing:
+            raise UserError(
+                f"{path} is missing: finish the run with --reuse, or give its .xlsx"
+            ) from error
         raise UserError(
-            f"{path} is missing ({error.strerror}): finish the run with --reuse, or give its .xlsx"
+            f"{path} is damaged: finish the run with --reuse (it {error.reason})"
         ) from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: finish the run with --reuse") from error
-    if not isinstance(document, dict) or not all(
-        isinstance(document.get(table, {}), dict) for table in tables
-    ):
+    if not all(isinstance(document.get(table, {}), dict) for table in tables):
         raise UserError(f"{path} is damaged: finish the run with --reuse")
     for name, value in document.get("recipe", {}).items():
         if not isinstance(value, str):
@@ -199,10 +199,7 @@ def _values(scores: Mapping[str, Any], source: Path) -> dict[int, float]:
 def _is_finite(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        return False
+    return math.isfinite(value)
 
 
 def _data_of(sheet: Path) -> str:

@@ -26,6 +26,7 @@ import transformers
 from bench.errors import UserError
 from bench.gatecheck.planted import Cost, Work, calibrate, planted_arm, tiny_case, work_for
 from bench.gatecheck.series import BATCHES, PLANTED, REFERENCE, TRUTHS, Segment
+from bench.reading import read_object
 from bench.tasks.atomic import write_atomically
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Taken, interleaved_blocks
@@ -96,9 +97,9 @@ def _manifest(folder: Path, command: str) -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-    if path.exists():
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["setup"] != here:
+    if os.path.lexists(path):
+        manifest = read_object(path, mend="give a new folder")
+        if manifest.get("setup") != here:
             raise UserError(f"{folder} was recorded elsewhere or with others: give a new folder")
         return manifest
     costs: dict[str, dict[str, Cost]] = {

@@ -1,6 +1,5 @@
 """A whole recording: its segments by batch size and truth, and what its manifest says."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Self
 from bench.errors import UserError
 from bench.gatecheck.record import MANIFEST, segment_path
 from bench.gatecheck.series import BATCHES, TRUTHS, Segment
+from bench.reading import Unreadable, read_object
 
 SHIPPED = Path(__file__).parent / "recording"
 
@@ -24,10 +24,10 @@ class Recording:
     def load(cls, folder: Path) -> Self:
         """Raises UserError if a truth is missing, or a file is no series."""
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            manifest = read_object(folder / MANIFEST)
+        except Unreadable as error:
             raise UserError(
-                f"{folder} holds no recording ({error}): make one with"
+                f"{folder} holds no recording ({MANIFEST} {error.reason}): make one with"
                 f" `python -m bench gate-check --record {folder}`"
             ) from None
         segments = {

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
+from bench.reading import read_bytes
 from bench.tasks.atomic import write_atomically
 from bench.timing.conditions import Conditions
 from bench.timing.interleave import Taken
@@ -144,8 +145,9 @@ class Segment:
     @classmethod
     def load(cls, path: Path) -> Self:
         """Reads what `save` wrote. Raises UserError if the file is missing or something else."""
+        content = io.BytesIO(read_bytes(path, mend="record it again"))
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(content, allow_pickle=False) as file:
                 kept = {field.name: file[field.name].astype(np.int64) for field in fields(cls)}
             kept["cpu"] += kept["answer"]
             kept["end"] = kept["end"].cumsum()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.reading import Unreadable, read_object
 from bench.tasks.atomic import write_atomically
 
 SEAL = "sha256"
@@ -29,8 +30,8 @@ def read_sealed(path: Path, *, command: str) -> dict[str, Any]:
         UserError: if there is nothing, or something else; `command` makes it anew.
     """
     try:
-        document = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        document = read_object(path)
+    except Unreadable as error:
         raise UserError(f"{path} cannot be read: restore it from git, or `{command}`") from error
     seal = document.pop(SEAL, None)
     if seal != _hash(document):

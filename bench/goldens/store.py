@@ -16,6 +16,7 @@ from bench.goldens.cases import Made, cases
 from bench.goldens.picture import describe
 from bench.goldens.record import records_from_text, records_to_text
 from bench.goldens.sealed import edited, read_sealed, write_sealed
+from bench.reading import read_bytes, read_utf8
 from bench.tasks.atomic import write_atomically
 
 _CHECKOUT = Path(__file__).parents[2] / "golden"
@@ -52,7 +53,7 @@ def compare(progress: Callable[[str], None] = lambda case: None) -> list[Differe
         )
     for name, entry in manifest.items():
         path = FOLDER / f"{name}.txt"
-        if _sha256(path.read_bytes()) != entry["sha256"]:
+        if _sha256(read_bytes(path)) != entry["sha256"]:
             raise edited(path, COMMAND)
     differences: list[Difference] = []
     for name, case in cases().items():
@@ -99,7 +100,7 @@ def regenerate(progress: Callable[[str], None] = lambda case: None) -> list[Diff
 def _differences(name: str, made: Made, entry: Mapping[str, object]) -> Iterator[Difference]:
     path = FOLDER / f"{name}.txt"
     try:
-        stored = records_from_text(path.read_text(encoding="utf-8"))
+        stored = records_from_text(read_utf8(path, mend="restore it from git"))
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); restore it from git") from error
     if entry.get("fingerprint") != made.fingerprint:

@@ -20,9 +20,9 @@ from bench.gpucheck.parts import Part
 from bench.gpucheck.subject import Checked
 from bench.gpucheck.targets import COLUMNS, Row, judge
 from bench.progress import progress
+from bench.reading import Unreadable, read_object
 from bench.report.origin import Origin
 from bench.report.terminal import COLOURS, print_line, print_table
-from bench.strict_json import parse
 from bench.tasks.atomic import write_atomically
 
 BUDGET_S = 520.0  # a part ends with the block that is under way, half a minute later at most
@@ -103,11 +103,11 @@ def check(
 def _earlier(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     """What `out` holds of the same measurement; nothing if it holds another one, or none."""
     try:
-        before = parse(out.read_bytes())
+        before = read_object(out)
         same = all(before[key] == document[key] for key in ("code", "device", "model"))
         same = same and before["origin"]["machine"] == document["origin"]["machine"]
         kept = {key: dict(before[key]) for key in ("parts", "missing", "took_s")}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (Unreadable, ValueError, KeyError, TypeError):
         return {}
     return kept if same else {}
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.checkout import git
 from bench.errors import UserError
+from bench.reading import RECORDS, Unreadable, read_bytes, read_json
 from bench.report.origin import Origin, parse_origin
 from bench.strict_json import parse
 from bench.verdict import Outcome
@@ -59,14 +60,14 @@ def history_file(argument: Path | None = None) -> Path:
 def read_history(path: Path) -> History:
     """Raises UserError if the file can't be read, or a whole line of it is damaged."""
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+        content = read_bytes(path, most=RECORDS, mend="can't be read as a history, give another")
+    except Unreadable as error:
+        if not error.missing:
+            raise
         raise UserError(
             f"no history at {path}: measure a gate, then add it by python -m bench history add"
             " outputs"
         ) from None
-    except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror}") from error
     whole = content[: content.rfind(b"\n") + 1]
     entries = [
         _entry(line, f"{path}: line {number}")
@@ -106,7 +107,7 @@ def append(path: Path, entry: Entry) -> bool:
             if entry in history.entries:
                 return False
             if history.torn:
-                content = path.read_bytes()
+                content = read_bytes(path, most=RECORDS)
                 file.truncate(content.rfind(b"\n") + 1)
             file.write(entry.line())
             file.flush()
@@ -135,14 +136,8 @@ def last_green(path: Path, title: str, here: Origin) -> str | None:
 def _reported(path: Path) -> Entry:
     title = path.name.removesuffix("-verdicts.json")
     beside = path.with_name(f"{title}-origin.json")
-    documents = []
-    for file in (path, beside):
-        try:
-            documents.append(parse(file.read_bytes()))
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UserError(f"{file}: can't be read ({reason}); measure the gate again") from None
-    return _checked(title, documents[1], documents[0], str(path))
+    verdicts, origin = (read_json(file, mend="measure the gate again") for file in (path, beside))
+    return _checked(title, origin, verdicts, str(path))
 
 
 def _entry(line: bytes, source: str) -> Entry:

@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import stat
-import tomllib
 from collections.abc import Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
@@ -17,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from bench.errors import UserError
 from bench.profiles.settings import ProfileFile, Words
+from bench.reading import read_toml
 
 LARGEST = 1 << 20  # bytes; a profile has two thousand
 SHOWN = 60  # characters of a wrong value
@@ -30,27 +29,7 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is not there, no file, too large, not UTF-8, or not TOML.
     """
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):  # a pipe would hang, a device never end
-            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "no regular file"
-            raise UserError(f"{path} is {kind}: give a profile, a .toml file")
-        if found.st_size > LARGEST:
-            raise UserError(f"{path} has {found.st_size} bytes: a profile is a small .toml file")
-        text = path.read_bytes().decode()
-    except OSError as error:
-        raise UserError(f"no profile {path} ({error.strerror}): give a .toml file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8, as TOML demands"
-        ) from error
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise UserError(f"{path} is nested too deeply: a profile has tables and values") from None
-    except ValueError as error:  # TOMLDecodeError, and whole numbers of 5000 digits
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not TOML: {reason[:200]}") from error
+    return read_toml(path, most=LARGEST, mend="a profile is a small .toml file in UTF-8")
 
 
 def parse(document: dict[str, Any], path: Path) -> ProfileFile:

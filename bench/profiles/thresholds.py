@@ -1,10 +1,10 @@
 """Merging thresholds: presets by name, and files by `python -m hybrid.calibrate`."""
 
-import json
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.home import expanded
+from bench.reading import Unreadable, read_object
 from hybrid.merging import THRESHOLDS_72OUT
 
 THRESHOLDS = {"72out": THRESHOLDS_72OUT}
@@ -19,18 +19,20 @@ def load_thresholds(source: str, folder: Path = Path()) -> tuple[float, ...]:
     if source in THRESHOLDS:
         return THRESHOLDS[source]
     try:
-        path = folder / expanded(source)
-        if path.exists() and not path.is_file():  # a pipe would hang
-            raise UserError(f"{source} is no regular file: give one by python -m hybrid.calibrate")
-        values = json.loads(path.read_text(encoding="utf-8"))["thresholds"]
+        values = read_object(folder / expanded(source))["thresholds"]
         thresholds = tuple(float(value) for value in values)
-    except OSError as error:
-        presets = ", ".join(THRESHOLDS)
+    except Unreadable as error:
+        if error.missing:
+            presets = ", ".join(THRESHOLDS)
+            raise UserError(
+                f"no thresholds {source!r} (No such file): give {presets}, or a file that "
+                "python -m hybrid.calibrate wrote"
+            ) from error
         raise UserError(
-            f"no thresholds {source!r} ({error.strerror}): give {presets}, or a file that "
-            "python -m hybrid.calibrate wrote"
+            f"{source} is not a thresholds file (it {error.reason}): python -m hybrid.calibrate"
+            " writes one"
         ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{source} is not a thresholds file: python -m hybrid.calibrate writes one"
         ) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.strict_json import parse
+from bench.reading import RECORDS, Unreadable, read_bytes, read_object
 from bench.tasks.atomic import write_atomically
 from bench.tasks.spreadsheets import guarded, unguarded
 from bench.tasks.task import Kind
@@ -65,16 +65,12 @@ def read_files(
     place = SHIPPED if (SHIPPED / f"{name}.json").is_file() else reference_folder(folder)
     recipe_file, rows_file = place / f"{name}.json", place / f"{name}.csv"
     try:
-        recipe = parse(recipe_file.read_bytes())
-        content = rows_file.read_bytes()
-        if hashlib.sha256(content).hexdigest() != recipe["content"]:
-            raise UserError(
-                f"{rows_file} is not what {recipe_file.name} was written for; add it again"
-            )
-    except OSError as error:
-        raise UserError(f"{error.filename}: can't be read: {error.strerror}") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise no_recipe(recipe_file.name) from error
+        recipe = read_object(recipe_file)
+    except Unreadable as error:
+        raise no_recipe(f"{recipe_file.name} {error.reason}, so it") from error
+    content = read_bytes(rows_file, most=RECORDS, mend="add the run again")
+    if hashlib.sha256(content).hexdigest() != recipe.get("content"):
+        raise UserError(f"{rows_file} is not what {recipe_file.name} was written for; add it again")
     try:
         return recipe, _rows(content.decode())
     except (ValueError, csv.Error) as error:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.profiles import Profile
+from bench.reading import Unreadable, read_object
 from bench.report.evidence import Picture
 from bench.runs.identity import read_document
-from bench.strict_json import parse
 from bench.tasks import Task
 
 SHOWN = 3
@@ -41,7 +41,7 @@ def kept_pictures(run: Path, baseline: Path, task: Task, profile: Profile) -> li
 
 def _values(run: Path) -> Mapping[int, float]:
     try:
-        values = parse((run / "scores.json").read_bytes())["values"]
+        values = read_object(run / "scores.json")["values"]
         return {int(index): float(value) for index, value in values.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+    except (Unreadable, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{run}: its scores.json can't be read: {error}; score it again") from None

@@ -15,8 +15,8 @@ import bench
 import hybrid
 from bench.checkpoint_identity import sha256
 from bench.errors import UserError
+from bench.reading import Unreadable, read_object
 from bench.runs.predictions import FILE, RANK_FILES
-from bench.strict_json import parse
 from bench.tasks.table import shown
 
 RUN_FILE = "run.json"
@@ -93,7 +93,7 @@ class RunSpec:
 def demand_same(folder: Path, document: Mapping[str, Any], keys: Sequence[str]) -> None:
     """Raises `UserError` unless the run in `folder`, if there is one, agrees in these keys."""
     path = folder / RUN_FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         answers = [file.name for file in (folder / FILE, *folder.glob(RANK_FILES)) if file.exists()]
         if answers:
             raise UserError(
@@ -113,12 +113,10 @@ def demand_same(folder: Path, document: Mapping[str, Any], keys: Sequence[str]) 
 def read_document(path: Path) -> dict[str, Any]:
     """A run.json; raises `UserError` if it is none."""
     try:
-        document = parse(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged: run again without --reuse") from error
-    if not isinstance(document, dict):
-        raise UserError(f"{path} is damaged: run again without --reuse")
-    return document
+        return read_object(path)
+    except Unreadable as error:
+        reason = f"{path} is damaged (it {error.reason}): run again without --reuse"
+        raise UserError(reason) from error
 
 
 def code_files() -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from bench.errors import UserError
 from bench.printable import printable
+from bench.reading import RECORDS, Unreadable, read_bytes, read_utf8
 from bench.strict_json import parse
 from bench.tasks.answers import answer_in
 from bench.tasks.atomic import write_atomically
@@ -24,6 +25,7 @@ FILE = "predictions.jsonl"
 RANK_FILES = "predictions.rank-*.jsonl"
 SEAL = "predictions.sha256"
 SEALED = (FILE, "margins.jsonl")
+RESTORE = "restore it, or run again without --reuse"
 MEND = "delete that line and run again with --reuse"
 
 
@@ -64,10 +66,16 @@ def whole_lines(path: Path, *, repair: bool) -> list[bytes]:
     """The lines of a file that were completely written; none if there is no file.
 
     repair: cut a torn last line off the file; without it, the line is only left out.
+
+    Raises:
+        Unreadable: it is no file, or too large.
     """
-    if not path.is_file():
-        return []
-    content = path.read_bytes()
+    try:
+        content = read_bytes(path, most=RECORDS, mend=RESTORE)
+    except Unreadable as error:
+        if error.missing:
+            return []
+        raise
     whole = content[: content.rfind(b"\n") + 1]
     if repair and len(whole) < len(content):
         with path.open("r+b") as file:
@@ -97,7 +105,7 @@ def merge(folder: Path, predictions: Mapping[int, str], order: Iterable[int]) ->
     """Write all predictions into one file, in the order of the data; drop the ranks' files."""
     content = "".join(line(index, predictions[index]) for index in order).encode()
     path = folder / FILE
-    if not path.is_file() or path.read_bytes() != content:
+    if not path.is_file() or read_bytes(path, most=RECORDS) != content:
         write_atomically(path, content)
     for part in folder.glob(RANK_FILES):
         part.unlink()
@@ -114,12 +122,15 @@ def demand_sealed(folder: Path) -> None:
     """Raises `UserError` if files that were sealed are not what the run wrote, whole or in part.
     A run without a seal is not finished, or is of an older version."""
     path = folder / SEAL
-    if not path.is_file():
-        return
-    listed = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        listed = read_utf8(path).splitlines()
+    except Unreadable as error:
+        if error.missing:
+            return
+        raise UserError(f"{path} is damaged (it {error.reason}): {RESTORE}") from error
     digests = {name: digest for digest, _, name in (text.partition("  ") for text in listed)}
     if not digests.keys() <= set(SEALED) or FILE not in digests:
-        raise UserError(f"{path} is damaged: restore it, or run again without --reuse")
+        raise UserError(f"{path} is damaged: {RESTORE}")
     for name, digest in digests.items():
         file = folder / name
         if not file.is_file() or _sha256(file) != digest:
@@ -130,7 +141,7 @@ def demand_sealed(folder: Path) -> None:
 
 
 def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(read_bytes(file, most=RECORDS, mend=RESTORE)).hexdigest()
 
 
 def line(index: int, answer: str) -> str:

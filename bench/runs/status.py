@@ -1,5 +1,6 @@
 """What is in a folder of runs: how far each is, how fast, and what it runs."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.reading import RECORDS, Unreadable, read_bytes, read_object
 from bench.runs.predictions import FILE, RANK_FILES
 from bench.strict_json import parse
 from bench.tasks.answers import is_whole
@@ -65,7 +67,7 @@ def find_runs(folder: Path) -> list[RunStatus]:
     Raises:
         UserError: it is neither, or a run.json is damaged.
     """
-    if (folder / "run.json").is_file():
+    if os.path.lexists(folder / "run.json"):
         return [read_status(folder)]
     found = sorted(path.parent for path in folder.glob("*/*/run.json"))
     if not found:
@@ -77,13 +79,13 @@ def read_status(folder: Path) -> RunStatus:
     """Reads files only: a run that goes on meanwhile is not disturbed."""
     path = folder / "run.json"
     try:
-        document = parse(path.read_bytes())
+        document = read_object(path)
         model, data = str(document["model"]), str(document["data"]["name"])
         samples, before = _whole(document["samples"]), _whole(document["answered_before"])
         config = ", ".join(f"{name} {value}" for name, value in document["config"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (Unreadable, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged, or of an older version: run again") from error
-    files = [file for file in (folder / FILE, *folder.glob(RANK_FILES)) if file.is_file()]
+    files = [file for file in (folder / FILE, *folder.glob(RANK_FILES)) if os.path.lexists(file)]
     answered = len({index for file in files for index in _indices(file)})
     started = _started(path, document)
     written = max((file.stat().st_mtime for file in files if file.stat().st_size), default=None)
@@ -114,7 +116,7 @@ def _started(path: Path, document: Mapping[str, Any]) -> float | None:
 
 def _indices(file: Path) -> list[int]:
     """Of the lines that are complete; the last one may be in the middle of being written."""
-    lines = file.read_bytes().split(b"\n")[:-1]
+    lines = read_bytes(file, most=RECORDS).split(b"\n")[:-1]
     try:
         return [_whole(parse(text)["index"]) for text in lines]
     except (ValueError, KeyError, TypeError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.reading import Unreadable, read_utf8
 
 FOLDER = Path(__file__).parent
 SEED = 42
@@ -26,14 +27,14 @@ def load_subset(name: str) -> tuple[int, ...]:
     """
     path = FOLDER / f"{name}.txt" if name in names() else Path(name)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+        lines = read_utf8(path, mend="give a text file of indices, one a line").splitlines()
+    except Unreadable as error:
+        if not error.missing:
+            raise
         raise UserError(
-            f"no subset {name!r} ({error.strerror}): give {' or '.join(names())}, "
-            "or a file with one question or image index a line"
+            f"no subset {name!r}: give {' or '.join(names())}, or a file with one question or image"
+            " index a line"
         ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text, so not a list of indices") from error
     seen: dict[int, int] = {}
     for number, line in enumerate(lines, start=1):
         text = line.partition("#")[0].strip()

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.reading import Unreadable, read_object
 from bench.tasks.atomic import write_atomically
 
 FILE = "sweep.json"
@@ -68,11 +70,14 @@ class Sweep:
     def load(cls, path: Path) -> "Sweep":
         """What `save` wrote. Raises UserError if the file is missing or something else."""
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = read_object(path)
             points = [Point(**_infinite(point)) for point in document.pop("points")]
             sweep = cls(**document, points=points)
             _check(sweep)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except Unreadable as error:
+            reason = f"{path}: no sweep (it {error.reason}); run python -m bench sweep"
+            raise UserError(reason) from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path}: no sweep ({error}); run python -m bench sweep") from None
         return sweep
 
@@ -80,7 +85,7 @@ class Sweep:
 def saved_sweep(folder: Path) -> Sweep | None:
     """The sweep in a folder, None if there is none. Raises UserError if it is damaged."""
     path = folder / FILE
-    return Sweep.load(path) if path.is_file() else None
+    return Sweep.load(path) if os.path.lexists(path) else None
 
 
 def pareto_front(points: Sequence[Point]) -> list[Point]:

@@ -7,13 +7,13 @@ its comment, so that an edit elsewhere in the file does not make them stale.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.reading import Unreadable, read_toml
 from bench.syncs.report import Finding, Report
 
 LEDGER = Path(__file__).with_name("ledger.toml")
@@ -53,9 +53,10 @@ def load_ledger(path: Path = LEDGER) -> tuple[Entry, ...]:
             count below 1, gives no reason, or is there twice.
     """
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not a readable TOML file ({error}); restore it") from error
+        tables = read_toml(path)
+    except Unreadable as error:
+        reason = f"{path}: not a readable TOML file (it {error.reason}); restore it"
+        raise UserError(reason) from error
     rows = tables.get("wait", [])
     if set(tables) - {"wait"} or not isinstance(rows, list):
         raise UserError(f"{path}: holds {sorted(tables)}, but only [[wait]] entries are known")
@@ -68,7 +69,9 @@ def load_ledger(path: Path = LEDGER) -> tuple[Entry, ...]:
     return entries
 
 
-def _entry(path: Path, number: int, row: dict[str, Any]) -> Entry:
+def _entry(path: Path, number: int, row: Any) -> Entry:
+    if not isinstance(row, dict):
+        raise UserError(f"{path}: wait {number} is no [[wait]] table; write one, or delete it")
     types = {field.name: int if field.name == "count" else str for field in fields(Entry)}
     for name in sorted(types.keys() | row.keys()):
         if name not in types or name not in row:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.reading import read_utf8
 
 _METHODS = {
     "item": "reads a value",
@@ -65,7 +66,7 @@ def lint_paths(paths: Iterable[Path]) -> tuple[LintFinding, ...]:
         if not files or not files[0].is_file():
             raise UserError(f"{path}: no Python source there to check for waits")
         for file in files:
-            findings += lint_source(file.read_text(encoding="utf-8"), str(file))
+            findings += lint_source(read_utf8(file), str(file))
     return tuple(findings)
 
 

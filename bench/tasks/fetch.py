@@ -21,10 +21,9 @@ from bench.progress import progress
 from bench.tasks.download import Download, TransferError, download, web_address
 from bench.tasks.files import demand_file
 from bench.tasks.load import KNOWN, lmu_data
-from bench.tasks.tsv import check_md5
+from bench.tasks.tsv import LARGEST, check_md5
 
 MB = 1e6
-LARGEST = 4_000_000_000  # bytes; the largest known data set has a fourth of that
 SPARE = 64_000_000  # bytes of a disk that stay free
 ELSEWHERE = "or set LMUData to another folder"
 

@@ -19,8 +19,8 @@ from typing import Any
 
 from bench.errors import UserError
 from bench.home import expanded
+from bench.reading import Unreadable, read_bytes
 from bench.remark import remark
-from bench.tasks.files import demand_file
 from bench.tasks.images import resolve_pointers
 from bench.tasks.table import ALL_OPTIONS, Table, build_table
 
@@ -208,13 +208,10 @@ def _image(source: str, number: int, value: object) -> str | None:
     if isinstance(value, Mapping):
         content, path = value.get("bytes"), value.get("path")
         if content is None and path is not None:
-            demand_file(Path(path))
             try:
-                content = Path(path).read_bytes()
-            except OSError as error:
-                raise UserError(
-                    f"{source}: line {number}: the image {path} can't be read: {error.strerror}"
-                ) from error
+                content = read_bytes(Path(path))
+            except Unreadable as error:
+                raise UserError(f"{source}: line {number}: the image {error}") from error
         value = content
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()

@@ -81,6 +81,11 @@ def decode_image(encoded: str) -> Image.Image:
         data = base64.b64decode("".join(encoded.split()), validate=True)
     except (binascii.Error, ValueError) as err:
         raise ImageError(f"image is not valid base64 ({err})") from err
+    return read_image(data)
+
+
+def read_image(data: bytes) -> Image.Image:
+    """An image file's content as RGB; raises `ImageError` as `decode_image` does."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of many pixels: the line below judges that

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.printable import printable
+from bench.reading import RECORDS, read_bytes
 from bench.strict_json import parse
 from bench.tasks.answers import answer_in
 from bench.tasks.coco import CocoCaptions
-from bench.tasks.files import demand_file
 from bench.tasks.load import kind_of, load_task
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
@@ -92,11 +92,7 @@ def read_jsonl(path: Path) -> dict[int, str]:
     Raises:
         UserError: unreadable file or line, or an index that is there twice.
     """
-    demand_file(path)
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as err:
-        raise UserError(f"{path}: {err.strerror or err}") from err
+    lines = read_bytes(path, most=RECORDS).split(b"\n")
     predictions: dict[int, str] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():

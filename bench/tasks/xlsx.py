@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.reading import RECORDS, read_bytes
 from bench.tasks.atomic import write_atomically
-from bench.tasks.files import demand_file
 from bench.tasks.table import Table, build_table
 
 LONGEST_CELL = 32767  # Excel's limit; openpyxl would cut the rest off without a word
@@ -34,11 +34,7 @@ def read_xlsx(path: Path) -> Table:
     # Here, not above: what reads and writes no workbook runs where openpyxl is not installed.
     from openpyxl import load_workbook
 
-    demand_file(path)
-    try:
-        content = path.read_bytes()
-    except OSError as err:
-        raise UserError(f"{path}: {err.strerror or err}") from err
+    content = read_bytes(path, most=RECORDS)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on styles and unused parts

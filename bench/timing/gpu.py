@@ -1,13 +1,13 @@
 """GPUs as a cost model sees them: two rates, and what it takes to start a kernel."""
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
+from bench.reading import read_toml
 from bench.timing.roofline import Ceiling
 
 FILE = Path(__file__).parent / "gpus.toml"
@@ -52,12 +52,7 @@ def known_gpu(device_name: str) -> Gpu | None:
 
 
 def _tables(path: Path) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}; see {FILE}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not TOML: {error}; see {FILE}") from error
+    return read_toml(path, mend=f"write one like {FILE}")
 
 
 def _gpu(name: str, table: Any, path: Path) -> Gpu:

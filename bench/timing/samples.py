@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import UserError
+from bench.reading import Unreadable, read_object
 from bench.tasks.atomic import write_atomically
 from bench.timing.conditions import (
     BlockConditions,
@@ -166,7 +167,7 @@ class Samples:
     def load(cls, path: Path) -> "Samples":
         """Reads what `save` wrote. Raises UserError if the file is missing or something else."""
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_object(path)
             blocks = [
                 {arm: (dict(there), dict(back)) for arm, (there, back) in block.items()}
                 for block in stored["blocks"]
@@ -179,7 +180,10 @@ class Samples:
                 for block in stored["conditions"]
             ]
             return cls(setup=dict(stored["setup"]), blocks=blocks, conditions=conditions)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except Unreadable as error:
+            reason = f"{path}: no latency samples (it {error.reason}); measure again"
+            raise UserError(reason) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: no latency samples ({error}); measure again") from None
 
 
