@@ -34,7 +34,7 @@ def log_size_bias(size: Tensor, dtype: torch.dtype) -> Tensor:
     Args:
         size: [B, T] float32, patches that a token stands for; 0 for padding.
     """
-    bias = size.log()[:, None, None, :]
+    bias = size.to(torch.promote_types(size.dtype, dtype)).log()[:, None, None, :]
     return _hidden(bias, dtype).copy_(bias)
 
 

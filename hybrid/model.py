@@ -261,7 +261,8 @@ class HybridLlava:
         unreduced_valid = inputs.attention_mask.bool()
         logical = consecutive_position_ids(unreduced_valid)  # [B, S]
         if self.config.rope == "virtual":
-            virtual = unmerging(places, is_image, visual.owner, self.vision.capacity)
+            slots = self.vision.capacity
+            virtual = unmerging(places, is_image, visual.owner, slots, hidden.dtype)
             return Sequence(hidden, logical, unreduced_valid, virtual), places
         valid = torch.where(
             places.is_visual,

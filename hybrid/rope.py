@@ -84,7 +84,9 @@ class Unmerging(NamedTuple):
         return (self.share[:, None].to(wide.dtype) @ wide).to(heads.dtype)
 
 
-def unmerging(places: Layout, is_image: Tensor, owner: Tensor, slots: int) -> Unmerging:
+def unmerging(
+    places: Layout, is_image: Tensor, owner: Tensor, slots: int, dtype: torch.dtype
+) -> Unmerging:
     """The mapping between a reduced sequence and its unreduced places.
 
     Args:
@@ -92,6 +94,7 @@ def unmerging(places: Layout, is_image: Tensor, owner: Tensor, slots: int) -> Un
         is_image: [B, S] bool, the image placeholders.
         owner: [B, P] int64, the visual slot of each patch.
         slots: N.
+        dtype: of what is attended to; shares are as precise, and float32 at least.
     """
     patches = owner.shape[1]
     index = torch.arange(is_image.shape[1], device=owner.device)
@@ -101,5 +104,6 @@ def unmerging(places: Layout, is_image: Tensor, owner: Tensor, slots: int) -> Un
     visual = places.first[:, None] + owner.gather(1, patch)
     token = torch.where(is_image, visual, text)
     reduced = torch.arange(places.source.shape[1], device=owner.device)
-    stands = (token[:, None, :] == reduced[:, None]).float()  # [B, R, S]
+    stands = token[:, None, :] == reduced[:, None]  # [B, R, S]
+    stands = stands.to(torch.promote_types(dtype, torch.float32))
     return Unmerging(token, stands / stands.sum(dim=2, keepdim=True).clamp(min=1.0))

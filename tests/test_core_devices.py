@@ -50,7 +50,7 @@ def all_pure_functions(meta: torch.device) -> list[Tensor]:
     made += [tokens.owner, *vars(after).values(), *vars(visual).values()]
     is_image = torch.zeros(2, 9, dtype=torch.bool, device=meta)
     places = layout(is_image, visual.position, 6)
-    virtual = unmerging(places, is_image, visual.owner, 5)
+    virtual = unmerging(places, is_image, visual.owner, 5, torch.float32)
     valid = torch.zeros(2, 8, dtype=torch.bool, device=meta)
     scores = last_row_scores(
         torch.zeros(2, 4, 1, 2, device=meta), torch.zeros(2, 2, 8, 2, device=meta), valid, 1.0

@@ -237,7 +237,7 @@ def test_virtual_unmerging_of_two_prompts() -> None:
     """Patches 0 and 1 are slot 0 of the first prompt; 0 and 2 of the second."""
     owner = torch.tensor([[0, 0, 1], [0, 1, 0]])
     places = layout(PROMPT, torch.tensor([[0, 2], [0, 1]]), 3)
-    virtual = unmerging(places, PROMPT, owner, 2)
+    virtual = unmerging(places, PROMPT, owner, 2, torch.float32)
     assert virtual.token.tolist() == [[0, 1, 2, 2, 3, 4, 5], [0, 1, 2, 1, 3, 4, 5]]
     assert virtual.share[0, 2].tolist() == [0, 0, 0.5, 0.5, 0, 0, 0]
     assert virtual.share[1, 1].tolist() == [0, 0.5, 0, 0.5, 0, 0, 0]

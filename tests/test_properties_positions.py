@@ -171,7 +171,7 @@ def test_virtual_unmerging_puts_each_token_at_all_of_its_patches(rows: list[Samp
     slots = max(len(r.scores) for r in rows)
     case = padded(rows, slots)
     places = layout(case.is_image, case.position, patches)
-    virtual = unmerging(places, case.is_image, case.owner, slots)
+    virtual = unmerging(places, case.is_image, case.owner, slots, torch.float32)
     length = case.is_image.shape[1]
     expanded = torch.randn(len(rows), 2, length, 3)
     merged = virtual.merge(expanded)
