@@ -4,8 +4,9 @@ DyMU's method (https://arxiv.org/abs/2504.17040, section 3.1): in a batch of B i
 merges the r B most similar pairs, whichever images they are in, so that plain images lose more
 tokens than busy ones. The similarity of the first pair that stays apart, at least 0, is the batch's
 threshold, or 1 where none is to merge; the mean over all batches is the block's.
-r = (patches - target) / blocks, as in the name of DyMU's released 72out (r = 21). LLaVA-1.5 reads
-the last block but one: r tokens above target.
+r = (patches - target) / blocks, as in the name of DyMU's released 72out (r = 21); what a division
+leaves over, the first blocks merge, one more each. LLaVA-1.5 reads the last block but one: r tokens
+above target.
 
     python -m hybrid.calibrate photos --target 72 --output thresholds.json
 """
@@ -31,7 +32,7 @@ from hybrid.merging import Tokens, bipartite_soft_matching
 from hybrid.towers import TowerSource, find_images
 from hybrid.vision import VisionTower
 
-RULE = 2  # of merging; another one gives other thresholds
+RULE = 3  # of merging and ranking; another one gives other thresholds
 IMAGES_COUNTED = 1024  # survivors vary by about 30 tokens: their mean is then good to one
 
 
@@ -43,6 +44,7 @@ class RankingTower(VisionTower):
         target: tokens that are left of an image on average, behind the last block.
 
     Attributes:
+        merges_per_block: of an image, on average.
         found: after a call, the similarity of each block's first unmerged pair, at least 0.
 
     Raises:
@@ -53,7 +55,8 @@ class RankingTower(VisionTower):
         model: Any = tower
         blocks = len(model.encoder.layers)
         super().__init__(tower, -1, (1.0,) * blocks, None)
-        self.surplus, self.found = self.patches - target, [0.0] * blocks
+        self.merges_per_block = spread(self.patches - target, blocks)
+        self.found = [0.0] * blocks
         # The last block meets target + r tokens and merges r of them, which half must suffice for.
         lowest = ceil(self.patches / (blocks + 1))
         if not lowest <= target < self.patches:
@@ -64,11 +67,17 @@ class RankingTower(VisionTower):
 
     def threshold(self, block: int, tokens: Tokens, metric: Tensor) -> float:
         """The similarity of the first pair to stay apart, so that the ones before it merge."""
-        merges = round(self.surplus * len(metric) / len(self.blocks))
+        merges = self.merges_per_block[block] * len(metric)
         similarity, _ = bipartite_soft_matching(metric, tokens.size > 0)
         first = first_unmerged(similarity, merges)
         self.found[block] = max(0.0, first)
         return first
+
+
+def spread(merges: int, blocks: int) -> list[int]:
+    """So many merges over so many blocks, in whole numbers: the first ones merge what is over."""
+    each, over = divmod(merges, blocks)
+    return [each + (block < over) for block in range(blocks)]
 
 
 def first_unmerged(similarity: Tensor, merges: int) -> float:
@@ -186,8 +195,8 @@ def run(options: argparse.Namespace) -> None:
     tower = VisionTower(source.tower, source.feature_layer, tuple(thresholds), None)
     counts = count_survivors(tower, source, images, options.batch_size)
     patches, blocks, used = tower.patches, len(thresholds), len(tower.blocks)
-    merges = (patches - options.target) / blocks
-    expected, mean, spread = patches - merges * used, fmean(counts), pstdev(counts)
+    merges = spread(patches - options.target, blocks)
+    expected, mean, std = patches - sum(merges[:used]), fmean(counts), pstdev(counts)
     document = {
         "thresholds": thresholds,
         "target": options.target,
@@ -199,14 +208,14 @@ def run(options: argparse.Namespace) -> None:
         "dtype": options.dtype,
         "tower": source.fingerprint,
     }
-    survivors = {"images": len(counts), "expected": expected, "mean": mean, "std": spread}
+    survivors = {"images": len(counts), "expected": expected, "mean": mean, "std": std}
     survivors |= {"min": min(counts), "max": max(counts)}
     write_json(output, {**document, "survivors": survivors})
     state.unlink(missing_ok=True)
     print(
-        f"{output}: {mean:.1f} +- {spread:.1f} of {patches} visual tokens reach the language model "
+        f"{output}: {mean:.1f} +- {std:.1f} of {patches} visual tokens reach the language model "
         f"({min(counts)} to {max(counts)} in {len(counts)} images); behind block {used} of "
-        f"{blocks}, --target {options.target} means {expected:.1f}"
+        f"{blocks}, --target {options.target} means {expected}"
     )
 
 
