@@ -40,7 +40,9 @@ from bench.sweep.result import Sweep, saved_sweep
 from bench.syncs.ledger import load_ledger
 from bench.syncs.lint import lint_paths
 from bench.tasks import load_task
+from bench.tasks.caption_lists import parse_references
 from bench.tasks.rescore import score_file
+from bench.tasks.table import Table
 from bench.timing.gpu import load_gpu
 from bench.timing.samples import Samples
 from tests.compare_runs import run_folder
@@ -286,3 +288,11 @@ def test_what_nobody_can_mean_is_refused(name: str, kind: str, what: str, tmp_pa
     if READERS[name].file in ENDED:
         content = content.rstrip(b"\n") + b"\n"
     demand_refused(name, tmp_path, lambda path: path.write_bytes(content))
+
+
+def test_a_cell_of_captions_is_read_in_one_pass() -> None:
+    """By a number of steps that grows with its square, this one would take minutes."""
+    spaces = " " * 200_000
+    table = Table("a.tsv", ("answer",), {1: {"answer": f"['a'{spaces}x"}})
+    with pytest.raises(UserError, match="is not a list of captions"):
+        parse_references(table, 1)

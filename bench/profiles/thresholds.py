@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from bench.errors import UserError
 from bench.home import expanded
 from bench.reading import Unreadable, read_object
 from hybrid.merging import THRESHOLDS_72OUT
 
+NUMBERS = TypeAdapter(list[float])
 THRESHOLDS = {"72out": THRESHOLDS_72OUT}
 
 
@@ -20,7 +23,7 @@ def load_thresholds(source: str, folder: Path = Path()) -> tuple[float, ...]:
         return THRESHOLDS[source]
     try:
         values = read_object(folder / expanded(source))["thresholds"]
-        thresholds = tuple(float(value) for value in values)
+        thresholds = tuple(NUMBERS.validate_python(values, strict=True))
     except Unreadable as error:
         if error.missing:
             presets = ", ".join(THRESHOLDS)
@@ -32,7 +35,7 @@ def load_thresholds(source: str, folder: Path = Path()) -> tuple[float, ...]:
             f"{source} is not a thresholds file (it {error.reason}): python -m hybrid.calibrate"
             " writes one"
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise UserError(
             f"{source} is not a thresholds file: python -m hybrid.calibrate writes one"
         ) from error

@@ -9,8 +9,10 @@ from bench.tasks.table import Table, shown
 
 _TEXT = r"""[uU]?(?:'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")"""
 # Texts with commas between them and nothing else: where one is missing Python joins two captions.
-_LIST = re.compile(rf"\s*\[\s*{_TEXT}(?:\s*,\s*{_TEXT})*\s*,?\s*\]\s*", re.DOTALL)
-_WITHOUT_COMMAS = re.compile(rf"\s*\[\s*{_TEXT}(?:\s*,?\s*{_TEXT})+\s*,?\s*\]\s*", re.DOTALL)
+_LIST = re.compile(rf"\s*\[\s*{_TEXT}(?:\s*,\s*{_TEXT})*\s*(?:,\s*)?\]\s*", re.DOTALL)
+_WITHOUT_COMMAS = re.compile(
+    rf"\s*\[\s*{_TEXT}(?:\s*(?:,\s*)?{_TEXT})+\s*(?:,\s*)?\]\s*", re.DOTALL
+)
 LONGEST_LABEL = 4  # of an option, as "A", "(B)" or "10"
 HOW = "write ['one caption', 'another'], as Python or JSON do"
 
