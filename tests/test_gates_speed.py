@@ -212,10 +212,11 @@ def test_a_commit_that_adds_work_is_found_slower_and_nothing_is_left(tmp_path: P
     commit(folder, {"hybrid/model.py": slow}, "slower")
     profile = Path(bench.__file__).parent / "profiles" / "tiny.toml"
     text = profile.read_text().replace("processes = 3", "processes = 1")
+    text = text.replace("new_tokens = 16", "new_tokens = 3")  # short blocks, and so more of them
     short = tmp_path / "short.toml"
     short.write_text(text.partition("[gates.latency.batch-8")[0])
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{profile.parents[2]}"}
-    command = ["latency", "--profile", str(short), "--against", "HEAD~1", "--budget", "12"]
+    command = ["latency", "--profile", str(short), "--against", "HEAD~1", "--budget", "8"]
     said = subprocess.run(
         [sys.executable, "-P", "-m", "bench", *command, "--work-dir", str(tmp_path / "out")],
         env={**environment, "TMPDIR": str(tmp_path)},
