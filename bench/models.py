@@ -59,18 +59,6 @@ def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
     raise UserError(f"no arm {arm!r}: choose one of {', '.join(ARMS)}")
 
 
-def demand_heeded(profile: Profile, arm: str, *, keep: str | None, thresholds: str | None) -> None:
-    """Raises UserError for an option that the arm has no use for."""
-    config = arm_config(arm, profile, Keep(count=1))
-    model = profile.model.names if arm == "dense" else f"{profile.model.names}_{arm}"
-    meant = f"leave the option out, or did you mean {profile.model.names}_hybrid?"
-    prunes = config is not None and config.budget.prunes
-    if keep is not None and not prunes and Keep.parse(keep, source="--keep").prunes:
-        raise UserError(f"--keep {keep}: {model} keeps every visual token: {meant}")
-    if thresholds is not None and (config is None or config.thresholds is None):
-        raise UserError(f"--thresholds {thresholds}: {model} merges nothing: {meant}")
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """A loaded LLaVA and its processor; arms share its weights.

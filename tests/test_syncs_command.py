@@ -43,7 +43,8 @@ def syncs(
     monkeypatch.setattr(bench.syncs.subjects, "subject", small)
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["bench", "syncs", *arguments, "--work-dir", str(tmp_path)])
+        monkeypatch.chdir(tmp_path)  # for the report
+        monkeypatch.setattr("sys.argv", ["bench", "syncs", *arguments])
         with pytest.raises(SystemExit) as ended:
             main()
         printed = capsys.readouterr()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import (
     DEFAULT_MATCHER,
     BatchOption,
@@ -87,7 +88,7 @@ def accuracy(
     )
     from bench.gates.quality import asked_of, quality_gate
     from bench.history.store import history_file
-    from bench.models import demand_heeded, resolve_keep
+    from bench.models import resolve_keep
     from bench.needs import prepare, quality_minutes
     from bench.profiles import TASKS, load_profile
     from bench.report import print_table, print_verdicts, write_report
@@ -100,7 +101,10 @@ def accuracy(
     chosen = load_profile(profile, thresholds).in_dtype(dtype)
     if full:
         chosen = chosen.on_all_data()
-    demand_heeded(chosen, arm, keep=keep, thresholds=thresholds)
+    demand_arm_heeds(chosen, arm, keep=keep, thresholds=thresholds)
+    for kind, without in (("mmbench", "questions"), ("coco", "captions")):
+        if kind not in chosen.judged:
+            demand_heeded(context, f"gate without {without}")
     kept = resolve_keep(keep, chosen)
     options = Options(work_dir, reuse, verbose, limit, batch_size, matcher, prompt=prompt)
     prepare(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_heeded
 from bench.cli.options import WeightsOption, WorkDirOption, command_line, leave
 from bench.errors import UserError
 from bench.weights import Weights
@@ -14,6 +15,7 @@ app = typer.Typer()
 
 @app.command()
 def cost(
+    context: typer.Context,
     regen: Annotated[
         bool, typer.Option("--regen", help="Rewrite the recorded costs; refused under CI=true.")
     ] = False,
@@ -42,9 +44,11 @@ def cost(
     if gpu is not None and regen:
         raise UserError("--gpu judges and records nothing: give it without --regen")
     if gpu is not None:
+        demand_heeded(context, "cost --gpu")
         print_predictions(gpu)
         return
     if regen:
+        demand_heeded(context, "--regen")
         rewrite_for_review()
         return
     verdicts = cost_gate(reproduce=command_line())

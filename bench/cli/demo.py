@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import KeepOption, OwnProfileOption, ThresholdsOption
 from bench.errors import UserError
 
@@ -13,6 +14,7 @@ app = typer.Typer()
 
 @app.command()
 def demo(
+    context: typer.Context,
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -44,7 +46,7 @@ def demo(
     from rich.console import Console
 
     from bench.demo import demonstrate
-    from bench.models import demand_heeded, resolve_keep
+    from bench.models import resolve_keep
     from bench.needs import prepare
     from bench.profiles import hybrid_of, load_profile, profile_of_model
     from bench.report import print_line, print_table
@@ -55,7 +57,9 @@ def demo(
     image, question = _image_and_question(words or [])
     name, arm = profile_of_model(model or hybrid_of(profile_file), profile_file)
     profile = load_profile(name, thresholds)
-    demand_heeded(profile, arm, keep=keep, thresholds=thresholds)
+    demand_arm_heeds(profile, arm, keep=keep, thresholds=thresholds)
+    if arm == "off":
+        demand_heeded(context, "demo of off")
     kept = resolve_keep(keep, profile)
     prepare(profile, [] if image else [profile.data.coco or profile.prompts], work_dir=out.parent)
     shown = demonstrate(profile, arm, kept, image=image, question=question)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_heeded
 from bench.cli.options import command_line, leave
 from bench.errors import UserError
 
@@ -13,6 +14,7 @@ app = typer.Typer()
 
 @app.command("gate-check")
 def gate_check(
+    context: typer.Context,
     live: Annotated[
         int | None,
         typer.Option(min=1, help="So many live verdicts on each truth instead."),
@@ -47,17 +49,20 @@ def gate_check(
         print_line(console, line)
 
     if record is not None:
+        demand_heeded(context, "gate-check --record")
         from bench.gatecheck.record import record as record_series
 
         record_series(record, minutes=minutes, command=command, progress=say)
         return
     if live is not None:
+        demand_heeded(context, "gate-check --live")
         from bench.gatecheck.live import live_verdicts
         from bench.gatecheck.tables import live_rates
 
         judged = live_verdicts(live, reproduce=command, progress=say)
         verdicts = live_rates(judged, reproduce=command, console=console)
     else:
+        demand_heeded(context, "gate-check replayed")
         from bench.gatecheck.accuracy import accuracy_known_truths
         from bench.gatecheck.tables import replayed_rates
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_heeded
 from bench.cli.options import WorkDirOption, command_line, leave
 
 app = typer.Typer()
@@ -12,6 +13,7 @@ app = typer.Typer()
 
 @app.command()
 def golden(
+    context: typer.Context,
     regen: Annotated[
         bool, typer.Option("--regen", help="Rewrite the goldens; refused under CI=true.")
     ] = False,
@@ -26,6 +28,7 @@ def golden(
     from bench.report import print_verdicts, write_report
 
     if regen:
+        demand_heeded(context, "--regen")
         regenerate_for_review()
         return
     verdicts = golden_gate(reproduce=command_line())

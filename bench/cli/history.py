@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_heeded
+
 app = typer.Typer()
 history = typer.Typer(help="Runs of this machine over commits: kept, and drawn with their steps.")
 app.add_typer(history, name="history")
@@ -35,6 +37,7 @@ def show(
     Example: python -m bench history
     """
     if context.invoked_subcommand is not None:
+        demand_heeded(context, "history add")
         return
     from rich.console import Console
 

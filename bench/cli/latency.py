@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.heeded import demand_heeded
 from bench.cli.options import (
     DtypeOption,
     KeepOption,
@@ -117,6 +118,10 @@ def latency(
         raise UserError("--aa times this checkout against itself: leave out --against")
     if smallest_effect is not None and not 0 < smallest_effect < 1:
         raise UserError(f"--smallest-effect is {smallest_effect}: give a share, such as 0.05")
+    if aa:
+        demand_heeded(context, "latency --aa")
+    elif against is None:
+        demand_heeded(context, "latency of one revision")
     chosen = load_profile(profile, thresholds).in_dtype(dtype)
     kept = resolve_keep(keep, chosen)
     request = Request(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_heeded
 from bench.cli.options import WorkDirOption, command_line, leave
 from bench.errors import UserError
 
@@ -14,6 +15,7 @@ app = typer.Typer()
 
 @app.command()
 def mutants(
+    context: typer.Context,
     only: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this mutant; may be repeated.")
     ] = None,
@@ -48,10 +50,15 @@ def mutants(
 
     console = Console()
     if add is not None:
+        demand_heeded(context, "mutants --add")
         path = add_mutant(add)
         print_line(console, f"{path}: fill in the docstring, target, old, new and source, then")
         print_line(console, f"python -m bench mutants --only {add}")
         return
+    if listed:
+        demand_heeded(context, "mutants --list")
+    if repeat_clean is not None:
+        demand_heeded(context, "mutants --repeat-clean")
     chosen = load_mutants(only or ())
     if listed:
         rows = [[n.name, n.mutant.target, n.what, n.mutant.source] for n in chosen]

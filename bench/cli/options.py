@@ -114,6 +114,12 @@ def command_line() -> str:
     return f"{setting}{shell_line(['python', '-m', 'bench', *sys.argv[1:]])}"
 
 
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether the parameter `name` was typed, and is no default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def given_options(context: typer.Context, without: Collection[str] = ()) -> list[str]:
     """What was asked of a gate, as arguments that hold in any folder: for `bench bisect`.
 
@@ -122,8 +128,7 @@ def given_options(context: typer.Context, without: Collection[str] = ()) -> list
     arguments: list[str] = []
     for parameter in context.command.params:
         name = str(parameter.name)
-        source = context.get_parameter_source(name)
-        if source is None or source.name != "COMMANDLINE" or name in {*NOT_JUDGED, *without}:
+        if not is_given(context, name) or name in {*NOT_JUDGED, *without}:
             continue
         option, value = parameter.opts[0], context.params[name]
         if value is True:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import (
     DEFAULT_MATCHER,
     BatchOption,
@@ -32,6 +33,7 @@ app.add_typer(reference, name="reference")
 
 @app.command()
 def run(
+    context: typer.Context,
     data: Annotated[
         str,
         typer.Option(
@@ -72,7 +74,7 @@ def run(
 
     Example: python -m bench run --data tiny-mmbench --model tiny_hybrid --keep 36
     """
-    from bench.models import arm_config, demand_heeded, load_checkpoint, resolve_keep
+    from bench.models import arm_config, load_checkpoint, resolve_keep
     from bench.needs import prepare
     from bench.profiles import load_profile, profile_of_model
     from bench.report import print_score
@@ -90,7 +92,9 @@ def run(
 
     name, arm = profile_of_model(model, profile_file)
     profile = load_profile(name, thresholds)
-    demand_heeded(profile, arm, keep=keep, thresholds=thresholds)
+    demand_arm_heeds(profile, arm, keep=keep, thresholds=thresholds)
+    if mode is not Mode.ALL:
+        demand_heeded(context, f"run --mode {mode}")
     kept = resolve_keep(keep, profile)
     chosen = None if subset is None else load_subset(subset)
     if mode is not Mode.EVAL:  # scoring loads no model
@@ -110,6 +114,7 @@ def run(
             ranks=ranks,
         )
         task = open_task(data, options)
+        demand_heeded(context, task.kind)
         if mode is Mode.EVAL:
             if ranks.rank > 0:
                 return
@@ -159,6 +164,7 @@ def fetch(
 
 @app.command()
 def score(
+    context: typer.Context,
     file: Annotated[
         Path,
         typer.Argument(help="VLMEvalKit's .xlsx, predictions.jsonl, or a finished run's folder."),
@@ -176,7 +182,7 @@ def score(
     Example: python -m bench score llava_v1.5_7b_MMBench_DEV_EN.xlsx
     """
     from bench.report import print_score
-    from bench.tasks import score_file
+    from bench.tasks import read_predictions
 
     if file.is_dir():
         sheets = sorted(file.glob("[!.~]*.xlsx"))
@@ -188,16 +194,20 @@ def score(
             )
         file = sheets[0]
     if data is None and file.suffix == ".jsonl" and (file.parent / "run.json").is_file():
-        from bench.runs.rescore import score_answers
+        from bench.runs.rescore import read_answers
 
-        found = score_answers(file, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
+        task, answers = read_answers(file, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
     else:
-        found = score_file(file, data=data, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
-    print_score(found, title=str(file))
+        task, answers = read_predictions(
+            file, data=data, matcher=matcher, tokeniser=tokeniser, with_spice=spice
+        )
+    demand_heeded(context, task.kind)
+    print_score(task.score(answers), title=str(file))
 
 
 @app.command()
 def compare(
+    context: typer.Context,
     before: Annotated[
         str, typer.Argument(help="The baseline: a run's folder, a .xlsx, or a reference's name.")
     ],
@@ -246,6 +256,9 @@ def compare(
 
     profile = None if profile_file is None else load_profile(profile_file)
     sides = [load_side(text, matcher=matcher, references=references) for text in (before, after)]
+    demand_heeded(context, *(side.kind for side in sides))
+    if not any(side.is_reference for side in sides):
+        demand_heeded(context, "compare without names")
     found = compare_sides(sides[0], sides[1])
     print_comparison(found)
     folder = sides[1].folder or sides[0].folder or Path()
@@ -274,6 +287,7 @@ def list_references(references: ReferencesOption = None) -> None:
 
 @reference.command("add")
 def add_reference(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="A finished run's folder, or a .xlsx.")],
     name: Annotated[
         str | None, typer.Option(help="What to call it; model and data if not given.")
@@ -287,6 +301,8 @@ def add_reference(
 
     Example: python -m bench reference add outputs/tiny/tiny-mmbench --name dense
     """
-    from bench.references.record import add_run
+    from bench.references.record import add_side, side_of
 
-    print(f"written to {add_run(run, name, references, matcher=matcher)}")
+    side = side_of(run, matcher)
+    demand_heeded(context, side.kind)
+    print(f"written to {add_side(side, run.name, name, references)}")

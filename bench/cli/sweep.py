@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.heeded import demand_heeded
 from bench.cli.options import (
     DEFAULT_MATCHER,
     BatchOption,
@@ -22,6 +23,7 @@ app = typer.Typer()
 
 @app.command()
 def sweep(
+    context: typer.Context,
     keep: Annotated[
         str, typer.Option(help="What to keep, with commas between: counts, shares to remove, none.")
     ] = "18,36,72,144,none",
@@ -56,6 +58,8 @@ def sweep(
 
     demand_alone()
     cells = parse_grid(keep, merge)
+    if not any(cell.merge for cell in cells):
+        demand_heeded(context, "sweep without merging")
     chosen = load_profile(profile, thresholds)
     folder = work_dir / "sweep"
     data = [chosen.data_of("mmbench"), *([chosen.data_of("coco")] if coco else [])]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import (
     KeepOption,
     OwnProfileOption,
@@ -68,6 +69,7 @@ def syncs(
              python -m bench syncs --model llava_v1.5_7b_hybrid --weights random
     """
     if static:
+        demand_heeded(context, "syncs --static")
         from bench.gates.waits import static_verdict
         from bench.report import print_verdicts
 
@@ -76,19 +78,20 @@ def syncs(
         leave(verdicts)
     from bench.gates.waits import watch
     from bench.history.store import history_file
-    from bench.models import demand_heeded
     from bench.profiles import hybrid_of, load_profile, profile_of_model
     from bench.report import write_report
     from bench.syncs.cuda import has_gpu
     from bench.syncs.subjects import subject
 
+    if trace or compare is not None:
+        demand_heeded(context, "syncs unjudged")
     gpu = has_gpu(require_gpu=require_gpu)
     watched_model = model or hybrid_of(profile_file)
     names = [watched_model] if compare is None else [watched_model, compare]
     subjects = [subject(name, keep, profile_file=profile_file, weights=weights) for name in names]
     if keep is not None and not any(of.config and of.config.budget.prunes for of in subjects):
         profile, arm = profile_of_model(watched_model, profile_file)
-        demand_heeded(load_profile(profile), arm, keep=keep, thresholds=None)
+        demand_arm_heeds(load_profile(profile), arm, keep=keep, thresholds=None)
     for note in (of.note for of in subjects if of.note):
         typer.echo(note)
     if trace or compare is not None:

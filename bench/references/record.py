@@ -74,13 +74,22 @@ def add_run(
     Raises:
         UserError: as `store` and `load_side` say.
     """
+    return add_side(side_of(run, matcher), run.name, name, folder)
+
+
+def side_of(run: Path, matcher: str | None = None) -> Side:
+    """The user's `run`, scored; raises UserError as `load_side` says."""
     if not run.exists():
         raise UserError(f"{run} does not exist: give a run's folder or a .xlsx")
-    side = load_side(str(run), matcher=matcher)
+    return load_side(str(run), matcher=matcher)
+
+
+def add_side(side: Side, source: str, name: str | None, folder: Path | None) -> Path:
+    """Keeps a scored run; see `add_run`. source: what its reference says that it was made of."""
     model, data = side.name, side.data
     default = model if model.endswith(data) else f"{model}_{data}"
     place = reference_folder(folder)
-    return store(side, name or default, place, model=model, data=data, source=run.name)
+    return store(side, name or default, place, model=model, data=data, source=source)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score the answers of a run's folder by what its run.json says that it was asked."""
+"""The answers of a run's folder, and the task that its run.json says it was asked."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +6,14 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.runs.identity import RUN_FILE, read_document
 from bench.runs.predictions import FILE, demand_sealed
-from bench.tasks import Score, Task, load_task
+from bench.tasks import Task, load_task
 from bench.tasks.rescore import read_jsonl
 
 
-def score_answers(path: Path, *, matcher: str, tokeniser: str, with_spice: bool) -> Score:
-    """The score of `predictions.jsonl`, which lies beside the run.json of its run.
+def read_answers(
+    path: Path, *, matcher: str, tokeniser: str, with_spice: bool
+) -> tuple[Task, dict[int, str]]:
+    """The answers in `predictions.jsonl`, beside the run.json of its run, and their task.
 
     Raises:
         UserError: the run is not finished or was changed, or its data are not found any more, or
@@ -53,4 +55,4 @@ def score_answers(path: Path, *, matcher: str, tokeniser: str, with_spice: bool)
             f"{source} does not hold the data that {path.parent} answers: say by --data where they"
             " lie"
         )
-    return task.score(predictions)
+    return task, predictions

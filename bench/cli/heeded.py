@@ -1,0 +1,99 @@
+"""Which options can be given where nothing heeds them: there they are refused, in one line.
+
+Only words of the command line are looked at. What a profile or FASTV_K says holds for many
+commands, and may be idle in one of them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from bench.cli.options import is_given
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Options that have no effect, by their parameters' names, and why.
+
+    Attributes:
+        reason: goes on behind the option's name and a colon.
+        options: that are idle.
+        but: if given, the others are idle, whatever their names.
+    """
+
+    reason: str
+    options: tuple[str, ...] = ()
+    but: tuple[str, ...] = ()
+
+    def takes(self, option: str) -> bool:
+        """Whether `option` is heeded."""
+        return option in self.but if self.but else option not in self.options
+
+
+# What a command finds itself in -> what it cannot heed then. The first two are kinds of data.
+IDLE: Mapping[str, Idle] = {
+    "coco": Idle("captions have no options to read", ("matcher",)),
+    "mmbench": Idle("multiple choice is scored by letters", ("tokeniser", "spice")),
+    "gate without questions": Idle("the profile judges captions alone", ("matcher", "prompt")),
+    "gate without captions": Idle("the profile judges no captions", ("caption_prompt",)),
+    "run --mode infer": Idle("--mode infer scores nothing", ("matcher", "tokeniser", "spice")),
+    "run --mode eval": Idle("--mode eval lets no model answer", ("verbose", "batch_size")),
+    "compare without names": Idle("both runs are files, and none a name", ("references",)),
+    "demo of off": Idle("nothing is reduced, so there is nothing to draw", ("out",)),
+    "latency --aa": Idle("--aa judges nothing that could be kept", ("history",)),
+    "latency of one revision": Idle(
+        "without --against or --aa there are no revisions to tell apart", ("smallest_effect",)
+    ),
+    "sweep without merging": Idle("--merge off merges nothing", ("thresholds",)),
+    "--regen": Idle("--regen writes records, and no report", ("work_dir",)),
+    "cost --gpu": Idle("--gpu predicts, and writes no report", ("work_dir",)),
+    "syncs --static": Idle("--static reads the source and runs nothing", but=("static",)),
+    "syncs unjudged": Idle(
+        "--trace and --compare watch on the CPU and write no report", ("work_dir", "require_gpu")
+    ),
+    "gate-check replayed": Idle("nothing is recorded without --record", ("minutes",)),
+    "gate-check --live": Idle("--live records and replays nothing", ("minutes", "recording")),
+    "gate-check --record": Idle("--record replays nothing", ("recording",)),
+    "history add": Idle("`history add` takes its own behind it", ("file", "machine", "output")),
+    "mutants --add": Idle("--add starts a file and runs nothing", but=("add",)),
+    "mutants --list": Idle("--list runs nothing", but=("listed", "only")),
+    "mutants --repeat-clean": Idle("--repeat-clean writes no page", ("work_dir",)),
+}
+
+
+def demand_heeded(context: typer.Context, *where: str) -> None:
+    """Raises UserError for a given option that is idle in one of `where`, names of IDLE."""
+    for name in where:
+        idle = IDLE[name]
+        for parameter in context.command.params:
+            option = str(parameter.name)
+            if is_given(context, option) and not idle.takes(option):
+                raise UserError(f"{spelled(parameter)}: {idle.reason}: leave it out")
+
+
+def spelled(parameter: object) -> str:
+    """A parameter as it is typed: its long name."""
+    return str(max(getattr(parameter, "opts"), key=len))  # noqa: B009  click's or typer's own class
+
+
+def demand_arm_heeds(
+    profile: "Profile", arm: str, *, keep: str | None, thresholds: str | None
+) -> None:
+    """Raises UserError for a --keep or --thresholds that the arm has no use for."""
+    from bench.models import arm_config
+    from hybrid import Keep
+
+    config = arm_config(arm, profile, Keep(count=1))
+    model = profile.model.names if arm == "dense" else f"{profile.model.names}_{arm}"
+    meant = f"leave the option out, or did you mean {profile.model.names}_hybrid?"
+    prunes = config is not None and config.budget.prunes
+    if keep is not None and not prunes and Keep.parse(keep, source="--keep").prunes:
+        raise UserError(f"--keep {keep}: {model} keeps every visual token: {meant}")
+    if thresholds is not None and (config is None or config.thresholds is None):
+        raise UserError(f"--thresholds {thresholds}: {model} merges nothing: {meant}")
