@@ -265,7 +265,7 @@ def test_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert load_profile(path).model.path == str(tmp_path / "home" / "mine")
     path = written(tmp_path, "bench/fixture/model", "~/gone")
     assert "home/gone does not exist" in refusal(path)
-    with pytest.raises(UserError, match="'~nobody-here/x' names a home folder that is not there"):
+    with pytest.raises(UserError, match="~nobody-here/x: there is no home folder"):
         load_profile(written(tmp_path, "bench/fixture/model", "~nobody-here/x"))
 
 

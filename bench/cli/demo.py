@@ -76,7 +76,11 @@ def demo(
     if shown.picture is not None:
         try:
             shown.picture.save(out)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise UserError(
+                f"cannot write {out}: {error.strerror}; choose another --out"
+            ) from error
+        except ValueError as error:
             raise UserError(f"--out {out}: {error}") from error
         print_line(console, "")
         print_line(console, f"{out}: {shown.caption}")

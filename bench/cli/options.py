@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.errors import UserError
 from bench.home import expanded
 from bench.shell import quoted, shell_line
 from bench.weights import Weights
@@ -54,7 +55,22 @@ WeightsOption = Annotated[
         "download; it answers nothing, but costs what the real one does."
     ),
 ]
-WorkDirOption = Annotated[Path, typer.Option(help="Where runs and reports are written.")]
+
+
+def _demand_writable(folder: Path) -> Path:
+    """Raises UserError before anything is asked or timed that could not be kept."""
+    there = folder.absolute()
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write {folder}: choose another --work-dir")
+    return folder
+
+
+WorkDirOption = Annotated[
+    Path,
+    typer.Option(callback=_demand_writable, help="Where runs and reports are written."),
+]
 ReuseOption = Annotated[
     bool,
     typer.Option(

@@ -15,6 +15,7 @@ import torch
 from bench.checkpoint_config import checked_config
 from bench.checkpoint_files import demand_safetensors
 from bench.errors import UserError
+from bench.home import expanded
 from bench.models import load_processor
 from bench.profiles import TASKS, Profile, load_profile, names, profile_in
 from bench.shell import shell_line
@@ -63,7 +64,7 @@ def draft(checkpoint: str, data: dict[Kind, str], out: Path) -> Draft:
         UserError: the checkpoint is not here, no LLaVA, or not whole; data that cannot be read or
             are of another kind; or a path that no profile can hold.
     """
-    path = str(Path(checkpoint).expanduser()) if checkpoint.startswith("~") else checkpoint
+    path = str(expanded(checkpoint)) if checkpoint.startswith("~") else checkpoint
     config = checked_config(path)
     demand_safetensors(path)
     check_architecture(config, HybridConfig())
@@ -89,7 +90,7 @@ def draft(checkpoint: str, data: dict[Kind, str], out: Path) -> Draft:
 
 def in_file(text: str, folder: Path) -> str:
     """A path of the command line as a file in `folder` names it; a name or an id as it is."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     if text.startswith(PREFIX):
         where, colon, rest = text.removeprefix(PREFIX).partition(":")
         return f"{PREFIX}{in_file(where, folder)}{colon}{rest}" if Path(where).is_dir() else text
@@ -103,8 +104,7 @@ def in_file(text: str, folder: Path) -> str:
 
 def _readable(kind: Kind, source: str) -> Task:
     """The data, of the kind that is meant; the first image is opened."""
-    expanded = str(Path(source).expanduser()) if source.startswith("~") else source
-    task = load_task(expanded)
+    task = load_task(str(expanded(source)) if source.startswith("~") else source)
     if task.kind != kind:
         option = "--captions" if task.kind == "coco" else "--data"
         raise UserError(

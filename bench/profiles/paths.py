@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.home import expanded
 from bench.profiles.settings import PACKAGES, Data, ModelProfile, ProfileFile
 from bench.subsets import names as subset_names
 from bench.tasks.hub import PREFIX
@@ -41,11 +42,7 @@ def resolved(settings: ProfileFile, file: Path) -> ProfileFile:
 
 def at(text: str, folder: Path) -> str:
     """A path as it is meant in a file of `folder`."""
-    try:
-        return str(folder / Path(text).expanduser())
-    except RuntimeError as error:  # ~ of somebody who has no home here
-        reason = f"{text!r} names a home folder that is not there: give the path in full"
-        raise UserError(reason) from error
+    return str(folder / expanded(text))
 
 
 def _checkpoint(model: ModelProfile, folder: Path, file: Path) -> str:

@@ -13,6 +13,7 @@ import torch
 
 import bench
 import hybrid
+from bench.checkout import TRUSTED
 from bench.checkpoint_identity import sha256
 from bench.errors import UserError
 from bench.reading import Unreadable, read_object
@@ -159,7 +160,7 @@ def _git_commit() -> str | None:
     here = Path(__file__).parent
     try:
         described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            ["git", "-c", TRUSTED, "describe", "--always", "--dirty", "--abbrev=40"],
             cwd=here,
             capture_output=True,
             encoding="utf-8",

@@ -8,17 +8,20 @@ what was downloaded.
 """
 
 import base64
+import errno
 import importlib
 import logging
 import math
+import os
 import re
 import string
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.home import expanded
+from bench.home import expanded, home
 from bench.reading import Unreadable, read_bytes
 from bench.remark import remark
 from bench.tasks.images import resolve_pointers
@@ -29,6 +32,8 @@ SAVED = ("dataset_dict.json", "dataset_info.json", "state.json")  # what save_to
 # Python's, requests' and httpx's, which the hub's library took turns with; and its own for
 # HF_HUB_OFFLINE, which is a ConnectionError.
 NO_CONNECTION = {"ConnectionError", "TimeoutError", "Timeout", "TransportError"}
+NOT_WRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR}
+CACHES = ("HF_HOME", "XDG_CACHE_HOME", "HF_DATASETS_CACHE")  # where `datasets` keeps its own
 OPTIONS = tuple(string.ascii_uppercase)
 # Here a cell that was empty in MMBench's own file became the text "nan", and lmms-eval reads it so.
 EMPTY_IF_NAN = {"hint", "comment", *OPTIONS}
@@ -91,16 +96,20 @@ def _open(source: str, where: str, config: str | None, split: str | None, *, loc
         datasets = _library()
     except ImportError as error:
         raise UserError(f"{source}: needs the package datasets; pip install datasets") from error
-    # Each of its retries would print a line.
+    # Each of its retries would print a line, and each of its bars many where nobody looks.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
     try:
         folder = Path(where)
         saved = any((folder / name).is_file() for name in SAVED)
         if local and (saved or not folder.is_dir()):
             loaded: Any = datasets.load_from_disk(str(folder))
         elif local:
+            _demand_cache()
             loaded = datasets.load_dataset(str(folder.resolve()), config)
         else:
+            _demand_cache()
             loaded = _load_repository(datasets, where, config, split)
     except Exception as error:  # a dozen types: connection, no such name, damaged parquet..
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -110,7 +119,7 @@ def _open(source: str, where: str, config: str | None, split: str | None, *, loc
             else "load it once with a network, or copy there and give hf:/FOLDER a folder that"
             " datasets' save_to_disk wrote"
         )
-        if "home directory" in reason:  # a user id without HOME and without a passwd entry
+        if _is_the_cache(error, folder):
             advice = "set HF_HOME to a folder that can be written"
         raise UserError(f"{source}: can't be loaded ({reason[:200]}); {advice}") from error
     if local and saved and config is not None:
@@ -124,6 +133,22 @@ def _open(source: str, where: str, config: str | None, split: str | None, *, loc
     if local and split is not None:
         raise UserError(f"{source}: the folder holds one split; leave out :{split}")
     return loaded
+
+
+def _demand_cache() -> None:
+    """Without a home folder `datasets` would make one called `~` in the current folder."""
+    if not any(map(os.environ.get, CACHES)):
+        home("HF_HOME")
+
+
+def _is_the_cache(error: BaseException, source: Path) -> bool:
+    """Whether `error` is about a file that can't be written, and none of the data's own folder."""
+    return any(
+        isinstance(each, OSError)
+        and each.errno in NOT_WRITABLE
+        and not Path(str(each.filename)).absolute().is_relative_to(source.absolute())
+        for each in _chain(error)
+    )
 
 
 def _load_repository(datasets: Any, where: str, config: str | None, split: str | None) -> Any:
@@ -142,12 +167,18 @@ def _load_repository(datasets: Any, where: str, config: str | None, split: str |
 def _unreachable(error: BaseException) -> str | None:
     """What of `error` and its causes says that there is no connection, in a line; None if nothing:
     a hub that answers, and files that are damaged, are no reason to read other files."""
-    found: BaseException | None = error
-    while found is not None:
+    for found in _chain(error):
         if {kind.__name__ for kind in type(found).__mro__} & NO_CONNECTION:
             return " ".join(str(found).split()) or type(found).__name__
-        found = found.__cause__ or found.__context__
     return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """`error` and its causes."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
 
 
 def _snapshot(where: str) -> Path | None:

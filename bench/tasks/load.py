@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.home import home
 from bench.tasks.coco import CocoCaptions
 from bench.tasks.hub import PREFIX, read_hub
 from bench.tasks.matchers import DEFAULT_MATCHER
@@ -136,17 +137,19 @@ def lmu_data() -> Path:
     """VLMEvalKit's data folder: `$LMUData`, or `~/LMUData` if that is not set.
 
     Raises:
-        UserError: `$LMUData` is no folder, or this user has no home folder.
+        UserError: `$LMUData` is no folder, this user has no home folder, or must not look there.
     """
-    folder = os.environ.get("LMUData")  # noqa: SIM112  VLMEvalKit's spelling
-    if folder:
-        if not Path(folder).is_dir():
-            raise UserError(f"LMUData is {folder!r}, which is no folder: make it, or unset LMUData")
-        return Path(folder)
+    named = os.environ.get("LMUData")  # noqa: SIM112  VLMEvalKit's spelling
+    folder = Path(named) if named else home("LMUData") / "LMUData"
     try:
-        return Path.home() / "LMUData"
-    except RuntimeError:  # a container's user id without HOME and without a passwd entry
-        raise UserError("there is no home folder: set LMUData to a folder that exists") from None
+        (folder / "any").exists()
+        if named and not folder.is_dir():
+            raise UserError(f"LMUData is {named!r}, which is no folder: make it, or unset LMUData")
+    except PermissionError:  # such as the HOME of another user, which a container took over
+        raise UserError(
+            f"{folder} can't be read (Permission denied): set LMUData to a folder that can"
+        ) from None
+    return folder
 
 
 def _choose(
