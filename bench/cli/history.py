@@ -8,7 +8,7 @@ import typer
 from bench.cli.heeded import demand_heeded
 
 app = typer.Typer()
-history = typer.Typer(help="Runs of this machine over commits: kept, and drawn with their steps.")
+history = typer.Typer()
 app.add_typer(history, name="history")
 
 FileOption = Annotated[
