@@ -20,6 +20,7 @@ from bench.gates.paired import Pairs, difference_interval
 from bench.references.record import add_run
 from bench.runs.margins import FILE as MARGINS
 from bench.runs.margins import Tops, line
+from bench.runs.predictions import merge, seal
 from bench.tasks.mmbench import ROTATION
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
 from tests.task_files import RECORDED, needs_recorded
@@ -113,6 +114,9 @@ def with_margins(folder: Path, letters: str, margin: float) -> Path:
     (folder / "run.json").write_text(json.dumps(document))
     tops = (Tops((ord(letter), 2), ((20.0, 20.0 - margin), (30.0, 5.0))) for letter in letters)
     (folder / MARGINS).write_text("".join(line(1 + i, top) for i, top in enumerate(tops)))
+    answers = dict(enumerate(letters, start=1))
+    merge(folder, answers, answers)
+    seal(folder)
     return folder
 
 

@@ -22,7 +22,7 @@ from bench.profiles import FOLDER, load_profile
 from bench.references import load_reference
 from bench.references.record import add_run
 from bench.runs.margins import FILE as MARGINS
-from bench.runs.predictions import FILE, SEAL
+from bench.runs.predictions import FILE, SEAL, seal
 from bench.subsets import load_subset
 from bench.tasks.load import FIXTURE_DATA
 from bench.verdict import Outcome
@@ -142,11 +142,11 @@ def test_compare_and_gate_say_the_same_p_of_a_pair_and_of_which_sides(
 def test_flips_within_rounding_are_called_near_ties(gate: Gate, work_dir: Path) -> None:
     """The same answers, with margins as a half-broken tie would have left them."""
     for path in work_dir.glob(f"*/tiny-mmbench/{MARGINS}"):
-        path.with_name(SEAL).unlink()
         rows = [json.loads(text) for text in path.read_text().splitlines()]
         for row in rows:
             row["logits"] = [[top, top - 1e-6] for top, _ in row["logits"]]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        seal(path.parent)
     code, out, _ = gate(*COMMAND, "--work-dir", str(work_dir), "--reuse")
     found = numbers(work_dir, "tiny-mmbench/paired")
     assert code == 1  # counted all the same
@@ -156,7 +156,7 @@ def test_flips_within_rounding_are_called_near_ties(gate: Gate, work_dir: Path) 
 
 def test_runs_without_margins_are_judged_and_the_gate_says_so(gate: Gate, work_dir: Path) -> None:
     (work_dir / "tiny" / "tiny-mmbench" / MARGINS).unlink()
-    (work_dir / "tiny" / "tiny-mmbench" / SEAL).unlink()
+    seal(work_dir / "tiny" / "tiny-mmbench")
     code, out, _ = gate(*COMMAND, "--work-dir", str(work_dir), "--reuse")
     assert code == 1 and "(margins not recorded)" in out
 
@@ -251,8 +251,8 @@ def test_edited_answers_of_a_baseline_are_refused(gate: Gate, work_dir: Path, da
     path.write_text(path.read_text().replace('"prediction": "', '"prediction": "no '))
     arguments = ("--work-dir", str(work_dir), "--reuse", "--against", str(baseline))
     refused(gate(*COMMAND, *arguments), "is not what the run wrote")
-    (baseline / data / SEAL).unlink()  # without it the sheet still tells
-    refused(gate(*COMMAND, *arguments), f"and {FILE} differ in the answer to 0")
+    (baseline / data / SEAL).unlink()
+    refused(gate(*COMMAND, *arguments), f"holds scores.json and no {SEAL}")
 
 
 def test_a_missing_arm_is_refused(gate: Gate, work_dir: Path, tmp_path: Path) -> None:

@@ -120,8 +120,29 @@ def test_answers_that_were_edited_are_neither_continued_nor_scored(
         infer_into(checkpoint, replace(chosen, reuse=True))
     (run / FILE).write_text(whole)
     score_in(chosen)
-    (run / SEAL).unlink()  # a run of an older version
+
+
+@pytest.mark.parametrize("answers", [FILE, "predictions.rank-0.jsonl"])
+def test_a_scored_run_without_its_seal_is_refused(
+    checkpoint: Checkpoint, tmp_path: Path, answers: str
+) -> None:
+    """Scores come after the seal, so without it somebody took it away."""
+    chosen = options(tmp_path)
+    run = infer_into(checkpoint, chosen)
     score_in(chosen)
+    whole = (run / FILE).read_text()
+    (run / FILE).unlink()
+    (run / answers).write_text(whole.replace('"prediction": "', '"prediction": "not '))
+    (run / SEAL).unlink()
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    said = rf"holds scores.json and no {SEAL}.*: restore it, or remove the folder, or run again"
+    with pytest.raises(UserError, match=said):
+        infer_into(checkpoint, replace(chosen, reuse=True))
+    with pytest.raises(UserError, match=said):
+        score_in(chosen)
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert infer_into(checkpoint, chosen) == run  # anew
+    assert (run / FILE).read_text() == whole
 
 
 def test_a_run_of_other_data_is_not_continued_and_answers_without_run_json_neither(

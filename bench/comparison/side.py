@@ -15,7 +15,7 @@ from bench.references.letters import answers_sha256
 from bench.references.store import read_reference
 from bench.runs import margins
 from bench.runs.margins import Tops
-from bench.runs.predictions import FILE, SEAL, demand_sealed, read_predictions
+from bench.runs.predictions import FILE, demand_sealed, read_predictions
 from bench.tasks import DEFAULT_MATCHER
 from bench.tasks.caption_lists import parse_references
 from bench.tasks.coco import CocoCaptions
@@ -122,9 +122,6 @@ def run_side(folder: Path, task: Task) -> Side:
         return load_side(str(folder))
     scores = _document(folder / "scores.json", "recipe", "values")
     demand_sealed(folder)
-    if not (folder / SEAL).is_file():  # of an older version: its sheet can still tell
-        for sheet in _sheets(folder):
-            _demand_unedited(folder, read_xlsx(sheet))
     predictions = read_predictions(folder / FILE, task.indices, repair=False)
     check_predictions(str(folder / FILE), task.indices, predictions)
     table = task.table

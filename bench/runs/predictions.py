@@ -8,6 +8,7 @@ margins beside it.
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from bench.tasks.table import shown
 FILE = "predictions.jsonl"
 RANK_FILES = "predictions.rank-*.jsonl"
 SEAL = "predictions.sha256"
+SCORES = "scores.json"
 SEALED = (FILE, "margins.jsonl")
 RESTORE = "restore it, or run again without --reuse"
 MEND = "delete that line and run again with --reuse"
@@ -120,12 +122,18 @@ def seal(folder: Path) -> None:
 
 def demand_sealed(folder: Path) -> None:
     """Raises `UserError` if files that were sealed are not what the run wrote, whole or in part.
-    A run without a seal is not finished, or is of an older version."""
+    A run without a seal is not finished; it has no scores then, which are written after it."""
     path = folder / SEAL
     try:
         listed = read_utf8(path).splitlines()
     except Unreadable as error:
         if error.missing:
+            scored = os.path.lexists(folder / SCORES)
+            if scored and any(folder.glob("*.jsonl")):  # without answers nothing is taken over
+                raise UserError(
+                    f"{folder} holds {SCORES} and no {SEAL}, so its answers may not be what was"
+                    " scored: restore it, or remove the folder, or run again without --reuse"
+                ) from error
             return
         raise UserError(f"{path} is damaged (it {error.reason}): {RESTORE}") from error
     digests = {name: digest for digest, _, name in (text.partition("  ") for text in listed)}
