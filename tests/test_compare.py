@@ -307,7 +307,7 @@ def test_an_unfinished_or_damaged_run_is_refused(tmp_path: Path) -> None:
         load_side(str(folder))
     (folder / "scores.json").write_text("{}")
     (folder / "model_data.xlsx").unlink()
-    with pytest.raises(UserError, match=r"holds 0 .xlsx files"):
+    with pytest.raises(UserError, match=r"holds neither a .xlsx nor predictions.jsonl: give"):
         load_side(str(folder))
 
 

@@ -403,4 +403,4 @@ def test_a_run_s_folder_is_scored_by_the_sheet_in_it(tmp_path: Path, typed: Type
     assert scored.code == 0 and "0.7500" in scored.out
     (folder / "model_data.xlsx").unlink()
     refused = typed("score", str(folder))
-    assert refused.code == 2 and "holds 0 .xlsx files" in refused.err
+    assert refused.code == 2 and "holds neither a .xlsx nor predictions.jsonl" in refused.err

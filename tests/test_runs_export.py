@@ -12,6 +12,7 @@ from bench.runs.loop import write_score
 from bench.runs.predictions import FILE, SEAL, line, seal
 from bench.tasks import Task, load_task
 from bench.tasks.xlsx import LONGEST_CELL, read_xlsx
+from tests.commands import Typed
 from tests.task_files import MMBENCH_COLUMNS, picture, rotations, write_mmbench, write_tsv
 
 LONG = "x" * (LONGEST_CELL + 1)
@@ -34,7 +35,13 @@ def finish(folder: Path, task: Task, answers: list[str]) -> dict[str, object]:
     """Score a run of these answers; returns its scores.json."""
     predictions = dict(zip(task.indices, answers, strict=True))
     (folder / FILE).write_text("".join(line(i, text) for i, text in predictions.items()))
-    document = {"model": "m", "config": {}, "data": {"name": task.name, "hash": task.data_hash}}
+    document = {
+        "model": "m",
+        "config": {},
+        "data": {"name": task.name, "hash": task.data_hash},
+        "asked": {"data": task.table.source, "prompt": "vlmevalkit"},
+        "samples": len(answers),
+    }
     (folder / "run.json").write_text(json.dumps(document))
     seal(folder)
     write_score(folder, task, "m", predictions)
@@ -129,3 +136,53 @@ def test_a_disk_that_is_full_at_the_sheet_leaves_the_score(
     with pytest.raises(UserError, match="No space left on device"):
         finish(tmp_path, questions(tmp_path), ["B", "A"])
     assert json.loads((tmp_path / "scores.json").read_text())["value"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["questions", "captions"])
+def test_a_run_without_a_sheet_is_scored_compared_and_kept(
+    tmp_path: Path, typed: Typed, kind: str
+) -> None:
+    with_sheet, without = tmp_path / "with", tmp_path / "without"
+    for folder in (with_sheet, without):
+        folder.mkdir()
+        if kind == "questions":
+            finish(folder, questions(tmp_path), ["B", "A" if folder == with_sheet else LONG])
+        else:
+            last = "a blue" if folder == with_sheet else "a " + "blue " * LONGEST_CELL
+            finish(folder, captions(tmp_path), ["a red", "a green", last])
+    assert (with_sheet / "m_a.xlsx").is_file() and not list(without.glob("*.xlsx"))
+    score, difference = ("0.0000", "1 lost") if kind == "questions" else ("CIDEr", "CIDEr")
+    scored = typed("score", str(without))
+    assert scored.code == 0 and score in scored.out
+    compared = typed("compare", str(with_sheet), str(without), "--no-pictures")
+    assert compared.code == 0 and difference in compared.out
+    kept = str(tmp_path / "kept")
+    added = typed("reference", "add", str(without), "--name", "long", "--references", kept)
+    assert (added.code, added.out) == (0, f"written to {kept}/long.csv\n")
+
+
+@pytest.mark.parametrize("command", [("compare", "."), ("reference", "add")])
+def test_without_a_sheet_and_without_data_it_is_said_what_is_missing(
+    tmp_path: Path, typed: Typed, command: tuple[str, ...]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    finish(run, questions(tmp_path), ["B", LONG])
+    (tmp_path / "a.tsv").unlink()
+    ended = typed(*(str(run) if word == "." else word for word in command), str(run))
+    last = ended.err.splitlines()[-1]
+    assert ended.code == 2 and last.startswith(
+        f"error: {run} has no .xlsx, as when a cell is longer"
+    )
+    assert "so its data are needed" in last and "a.tsv" in last
+    scored = typed("score", str(run))
+    assert scored.code == 2 and "a.tsv" in scored.err
+
+
+def test_other_data_in_the_place_of_a_run_s_are_told(tmp_path: Path, typed: Typed) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    finish(run, questions(tmp_path), ["B", LONG])
+    questions(tmp_path, comment="other")
+    ended = typed("reference", "add", str(run))
+    assert ended.code == 2 and "put them back, or run again without --reuse" in ended.err

@@ -24,7 +24,6 @@ from bench.cli.options import (
     VerboseOption,
     WorkDirOption,
 )
-from bench.errors import UserError
 
 app = typer.Typer()
 reference = typer.Typer(no_args_is_help=True, help="Runs that others are compared with by name.")
@@ -185,14 +184,9 @@ def score(
     from bench.tasks import read_predictions
 
     if file.is_dir():
-        sheets = sorted(file.glob("[!.~]*.xlsx"))
-        if not sheets and (file / "predictions.jsonl").is_file():  # not scored yet, or too long
-            sheets = [file / "predictions.jsonl"]
-        if len(sheets) != 1:
-            raise UserError(
-                f"{file} holds {len(sheets)} .xlsx files, a finished run has one: give the file"
-            )
-        file = sheets[0]
+        from bench.runs.folder import sheet_in
+
+        file = sheet_in(file) or file / "predictions.jsonl"
     if data is None and file.suffix == ".jsonl" and (file.parent / "run.json").is_file():
         from bench.runs.rescore import read_answers
 

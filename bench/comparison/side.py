@@ -14,8 +14,10 @@ from bench.references.files import reference_names
 from bench.references.letters import answers_sha256
 from bench.references.store import read_reference
 from bench.runs import margins
+from bench.runs.folder import sheet_in
 from bench.runs.margins import Tops
 from bench.runs.predictions import FILE, demand_sealed, read_predictions
+from bench.runs.rescore import read_answers
 from bench.tasks import DEFAULT_MATCHER
 from bench.tasks.caption_lists import parse_references
 from bench.tasks.coco import CocoCaptions
@@ -108,10 +110,11 @@ def load_side(source: str, *, matcher: str | None = None, references: Path | Non
     )
 
 
-def run_side(folder: Path, task: Task) -> Side:
+def run_side(folder: Path, task: Task, matcher: str | None = None) -> Side:
     """A finished run on `task`, by its predictions: a sheet can't hold every text.
 
     A run of other data, or one of which only the sheet was kept, is what `load_side` says of it.
+    matcher: as there.
 
     Raises:
         UserError: as `load_side`.
@@ -119,7 +122,7 @@ def run_side(folder: Path, task: Task) -> Side:
     document = _document(folder / "run.json", "data", "config")
     same = document.get("data", {}).get("hash") == task.data_hash
     if not (same and (folder / FILE).is_file()):
-        return load_side(str(folder))
+        return load_side(str(folder), matcher=matcher)
     scores = _document(folder / "scores.json", "recipe", "values")
     demand_sealed(folder)
     predictions = read_predictions(folder / FILE, task.indices, repair=False)
@@ -129,24 +132,30 @@ def run_side(folder: Path, task: Task) -> Side:
     columns = tuple(dict.fromkeys((*table.columns, "prediction")))
     name = str(document.get("model", folder.name))
     answered = Table(table.source, columns, rows)
-    return _from_table(answered, name, str(folder), folder, None, document, scores)
+    return _from_table(answered, name, str(folder), folder, matcher, document, scores)
 
 
 def _from_folder(folder: Path, source: str, matcher: str | None) -> Side:
     document = _document(folder / "run.json", "data", "config")
     scores = _document(folder / "scores.json", "recipe", "values")
-    sheets = _sheets(folder)
-    if len(sheets) != 1:
-        raise UserError(
-            f"{folder} holds {len(sheets)} .xlsx files, a finished run has one: give the file"
-        )
-    name, table = str(document.get("model", folder.name)), read_xlsx(sheets[0])
+    sheet = sheet_in(folder)
+    if sheet is None:
+        return _from_answers(folder, matcher)
+    name, table = str(document.get("model", folder.name)), read_xlsx(sheet)
     _demand_unedited(folder, table)
     return _from_table(table, name, source, folder, matcher, document, scores)
 
 
-def _sheets(folder: Path) -> list[Path]:
-    return sorted(folder.glob("[!.~]*.xlsx"))
+def _from_answers(folder: Path, matcher: str | None) -> Side:
+    """A scored run whose answers or questions did not fit in a sheet."""
+    try:
+        task, _ = read_answers(folder / FILE, mend="put them back, or run again without --reuse")
+    except UserError as error:
+        raise UserError(
+            f"{folder} has no .xlsx, as when a cell is longer than one holds, so its data are"
+            f" needed: {error}"
+        ) from error
+    return run_side(folder, task, matcher)
 
 
 def _demand_unedited(folder: Path, table: Table) -> None:

@@ -25,6 +25,25 @@ def run_folder(work_dir: Path, model: str, data: str) -> Path:
     return work_dir / model / data
 
 
+def sheet_in(folder: Path) -> Path | None:
+    """VLMEvalKit's sheet of a run; None if its answers are there, and do not fit in a sheet or are
+    not scored yet.
+
+    Raises:
+        UserError: there are several, or neither a sheet nor answers.
+    """
+    sheets = sorted(folder.glob("[!.~]*.xlsx"))
+    if len(sheets) > 1:
+        raise UserError(f"{folder} holds {len(sheets)} .xlsx files, a run has one: give the file")
+    if sheets:
+        return sheets[0]
+    if not (folder / "predictions.jsonl").is_file():
+        raise UserError(
+            f"{folder} holds neither a .xlsx nor predictions.jsonl: give a finished run's folder"
+        )
+    return None
+
+
 def _demand_plain(what: str, name: str) -> None:
     """Folders beginning with a dot are the locks' and editors'; with a dash, options to tools."""
     plain = name == name.strip() and name.isprintable() and not set(name) & {"/", "\\"}

@@ -6,14 +6,21 @@ from pathlib import Path
 from bench.errors import UserError
 from bench.runs.identity import RUN_FILE, read_document
 from bench.runs.predictions import FILE, demand_sealed
-from bench.tasks import Task, load_task
+from bench.tasks import DEFAULT_MATCHER, DEFAULT_TOKENISER, Task, load_task
 from bench.tasks.rescore import read_jsonl
 
 
 def read_answers(
-    path: Path, *, matcher: str, tokeniser: str, with_spice: bool
+    path: Path,
+    *,
+    matcher: str = DEFAULT_MATCHER,
+    tokeniser: str = DEFAULT_TOKENISER,
+    with_spice: bool = False,
+    mend: str = "say by --data where they lie",
 ) -> tuple[Task, dict[int, str]]:
     """The answers in `predictions.jsonl`, beside the run.json of its run, and their task.
+
+    mend: what to do if the data are not where run.json says.
 
     Raises:
         UserError: the run is not finished or was changed, or its data are not found any more, or
@@ -23,10 +30,10 @@ def read_answers(
     document = read_document(told)
     asked, data = document.get("asked"), document.get("data")
     if not isinstance(asked, Mapping) or not isinstance(data, Mapping):
-        raise UserError(f"{told} does not say where its data lie: say it by --data")
+        raise UserError(f"{told} does not say where its data lie: {mend}")
     source, prompt = asked.get("data"), asked.get("prompt")
     if not isinstance(source, str) or not isinstance(prompt, str):
-        raise UserError(f"{told} does not say where its data lie: say it by --data")
+        raise UserError(f"{told} does not say where its data lie: {mend}")
     if path.name == FILE:
         demand_sealed(path.parent)
     predictions = read_jsonl(path)
@@ -51,8 +58,5 @@ def read_answers(
         known = set(task.indices)
         task = load(tuple({task.group_key(index): None for index in predictions if index in known}))
     if task.data_hash != data.get("hash"):
-        raise UserError(
-            f"{source} does not hold the data that {path.parent} answers: say by --data where they"
-            " lie"
-        )
+        raise UserError(f"{source} does not hold the data that {path.parent} answers: {mend}")
     return task, predictions
