@@ -40,6 +40,7 @@ EQUIVALENCE = (
     Selection("test_properties_positions.py"),
     Selection("test_properties_merging.py"),
     Selection("test_oracle_papers.py"),
+    Selection("test_oracle_calibrate.py"),
     Selection("test_oracle_model.py", only=("test_answers_are_the_oracles_up_to_their_end",)),
     Selection("test_cuda_operators.py"),
 )
