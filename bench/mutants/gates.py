@@ -93,6 +93,7 @@ HARNESS = (
             "test_kept_captions_of_other_images_are_refused",
         ),
     ),
+    Selection("test_reading.py", only=("test_what_is_no_file_of_this_size_is_refused",)),
     Selection("test_runs_modes.py"),
     Selection("test_runs_identity.py"),
     Selection("test_runs_lock.py"),
