@@ -1,6 +1,5 @@
 """One side of a comparison: a run's folder, a VLMEvalKit `.xlsx`, or a reference's name."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.reading import Unreadable, read_object
+from bench.reading import Unreadable
 from bench.references.captions import CaptionReference
 from bench.references.files import reference_names
 from bench.references.letters import answers_sha256
 from bench.references.store import read_reference
 from bench.runs import margins
 from bench.runs.folder import sheet_in
+from bench.runs.identity import checked_document
 from bench.runs.margins import Tops
 from bench.runs.predictions import FILE, demand_sealed, read_predictions
 from bench.runs.rescore import read_answers
+from bench.runs.scores import read_scores
 from bench.tasks import DEFAULT_MATCHER
 from bench.tasks.caption_lists import parse_references
 from bench.tasks.coco import CocoCaptions
@@ -119,11 +120,11 @@ def run_side(folder: Path, task: Task, matcher: str | None = None) -> Side:
     Raises:
         UserError: as `load_side`.
     """
-    document = _document(folder / "run.json", "data", "config")
+    document = _document(folder / "run.json", checked_document)
     same = document.get("data", {}).get("hash") == task.data_hash
     if not (same and (folder / FILE).is_file()):
         return load_side(str(folder), matcher=matcher)
-    scores = _document(folder / "scores.json", "recipe", "values")
+    scores = _document(folder / "scores.json", read_scores)
     demand_sealed(folder)
     predictions = read_predictions(folder / FILE, task.indices, repair=False)
     check_predictions(str(folder / FILE), task.indices, predictions)
@@ -136,8 +137,8 @@ def run_side(folder: Path, task: Task, matcher: str | None = None) -> Side:
 
 
 def _from_folder(folder: Path, source: str, matcher: str | None) -> Side:
-    document = _document(folder / "run.json", "data", "config")
-    scores = _document(folder / "scores.json", "recipe", "values")
+    document = _document(folder / "run.json", checked_document)
+    scores = _document(folder / "scores.json", read_scores)
     sheet = sheet_in(folder)
     if sheet is None:
         return _from_answers(folder, matcher)
@@ -171,10 +172,10 @@ def _demand_unedited(folder: Path, table: Table) -> None:
                 )
 
 
-def _document(path: Path, *tables: str) -> dict[str, Any]:
-    """A JSON file of the run, in which `tables` are objects if they are there at all."""
+def _document(path: Path, read: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """A JSON file of the run."""
     try:
-        document = read_object(path)
+        return read(path)
     except Unreadable as error:
         if error.missing:
             raise UserError(
@@ -183,12 +184,6 @@ def _document(path: Path, *tables: str) -> dict[str, Any]:
         raise UserError(
             f"{path} is damaged: finish the run with --reuse (it {error.reason})"
         ) from error
-    if not all(isinstance(document.get(table, {}), dict) for table in tables):
-        raise UserError(f"{path} is damaged: finish the run with --reuse")
-    for name, value in document.get("recipe", {}).items():
-        if not isinstance(value, str):
-            raise UserError(f"{path}: recipe.{name} is {shown(value)}, no text: score the run anew")
-    return document
 
 
 def _values(scores: Mapping[str, Any], source: Path) -> dict[int, float]:
@@ -196,16 +191,10 @@ def _values(scores: Mapping[str, Any], source: Path) -> dict[int, float]:
     values = {}
     for text, value in scores.get("values", {}).items():
         index = parse_index(text)
-        if index is None or not _is_finite(value):
+        if index is None:
             raise UserError(f"{source} is damaged at {shown(text)}: finish the run with --reuse")
         values[index] = float(value)
     return values
-
-
-def _is_finite(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value)
 
 
 def _data_of(sheet: Path) -> str:

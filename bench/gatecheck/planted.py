@@ -16,6 +16,7 @@ from torch.nn.functional import linear
 from bench.errors import UserError
 from bench.models import arm_config, resolve_keep
 from bench.profiles import load_profile
+from bench.shapes import Count
 from bench.timing.arms import hybrid_arm
 from bench.timing.case import Case, timed_model
 from bench.timing.clock import clock_for
@@ -34,8 +35,8 @@ CALIBRATION_BLOCKS = {1: 200, 8: 120}
 class Work:
     """Products added to the prefill, and to each decode step."""
 
-    prefill: int
-    decode: int
+    prefill: Count
+    decode: Count
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import product
 from multiprocessing import get_context
@@ -22,11 +22,13 @@ from typing import Any
 
 import torch
 import transformers
+from pydantic import TypeAdapter
 
 from bench.errors import UserError
 from bench.gatecheck.planted import Cost, Work, calibrate, planted_arm, tiny_case, work_for
 from bench.gatecheck.series import BATCHES, PLANTED, REFERENCE, TRUTHS, Segment
-from bench.reading import read_object
+from bench.reading import MEND, Unreadable, read_object
+from bench.shapes import Count, checked
 from bench.tasks.atomic import write_atomically
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Taken, interleaved_blocks
@@ -98,9 +100,14 @@ def _manifest(folder: Path, command: str) -> dict[str, Any]:
         "transformers": transformers.__version__,
     }
     if os.path.lexists(path):
-        manifest = read_object(path, mend="give a new folder")
-        if manifest.get("setup") != here:
+        manifest = read_manifest(path, mend="give a new folder")
+        if manifest["setup"] != here:
             raise UserError(f"{folder} was recorded elsewhere or with others: give a new folder")
+        planted = manifest.get("planted", {})
+        if any(
+            truth not in planted.get(str(batch), {}) for batch, truth in product(BATCHES, TRUTHS)
+        ):
+            raise UserError(f"{path} does not say what is planted: give a new folder")
         return manifest
     costs: dict[str, dict[str, Cost]] = {
         str(batch): in_new_process(calibrate, batch) for batch in BATCHES
@@ -125,6 +132,39 @@ def _manifest(folder: Path, command: str) -> dict[str, Any]:
     }
     write_atomically(path, json.dumps(manifest, indent=2).encode())
     return manifest
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The machine and what ran on it."""
+
+    cpu: str
+    cores: Count | None
+    python: str = ""
+    torch: str = ""
+    transformers: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What of a manifest is used. planted: batch size -> truth -> work."""
+
+    recorded: str
+    setup: Setup
+    planted: Mapping[str, Mapping[str, Work | None]] = field(default_factory=dict)
+
+
+SHAPE = TypeAdapter(Manifest)
+
+
+def read_manifest(path: Path, mend: str = MEND) -> dict[str, Any]:
+    """A recording's manifest. Raises Unreadable."""
+    document = read_object(path, mend=mend)
+    try:
+        checked(SHAPE, document)
+    except ValueError as error:
+        raise Unreadable(path, f"is no recording's ({error})", mend) from None
+    return document
 
 
 def _cpu() -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.errors import UserError
-from bench.gatecheck.record import MANIFEST, segment_path
+from bench.gatecheck.record import MANIFEST, read_manifest, segment_path
 from bench.gatecheck.series import BATCHES, TRUTHS, Segment
-from bench.reading import Unreadable, read_object
+from bench.reading import Unreadable
 
 SHIPPED = Path(__file__).parent / "recording"
 
@@ -24,7 +24,7 @@ class Recording:
     def load(cls, folder: Path) -> Self:
         """Raises UserError if a truth is missing, or a file is no series."""
         try:
-            manifest = read_object(folder / MANIFEST)
+            manifest = read_manifest(folder / MANIFEST)
         except Unreadable as error:
             raise UserError(
                 f"{folder} holds no recording ({MANIFEST} {error.reason}): make one with"

@@ -130,7 +130,7 @@ def _run(entry: Entry, numbers: dict[str, object], outcome: str) -> Run | None:
 
 def _error(run: Run, relative: bool) -> float:
     """Standard error, read from the interval as if it were a narrow one: never too small."""
-    if run.low is None or run.high is None or (relative and run.low <= 0):
+    if run.low is None or run.high is None or (relative and min(run.low, run.high) <= 0):
         return 0.0
     width = math.log(run.high / run.low) if relative else run.high - run.low
     return max(width, 0.0) / (2 * NARROWEST)

@@ -10,17 +10,33 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from bench.checkout import git
 from bench.errors import UserError
 from bench.reading import RECORDS, Unreadable, read_bytes, read_json
 from bench.report.origin import Origin, parse_origin
+from bench.shapes import Number, checked
 from bench.strict_json import parse
 from bench.verdict import Outcome
 
 VARIABLE = "VLM_HYBRID_HISTORY"
 DEFAULT = Path("outputs/history.jsonl")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What of a verdict is used here; it holds more."""
+
+    gate: str
+    outcome: Outcome
+    numbers: Mapping[str, Number | str | None]
+
+
+SHAPE = TypeAdapter(Annotated[list[Judged], Field(min_length=1)])
+TITLE = TypeAdapter(str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,22 +160,15 @@ def _entry(line: bytes, source: str) -> Entry:
     try:
         document = parse(line)
         title, origin, verdicts = (document[key] for key in ("title", "origin", "verdicts"))
+        checked(TITLE, title)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{source} is damaged ({error}); delete that line") from None
-    return _checked(str(title), origin, verdicts, source)
+    return _checked(title, origin, verdicts, source)
 
 
 def _checked(title: str, origin: Any, verdicts: Any, source: str) -> Entry:
     try:
-        for verdict in verdicts:
-            Outcome(verdict["outcome"])
-            if not isinstance(verdict["gate"], str):
-                raise TypeError("a gate's name is a text")
-            for name, number in verdict["numbers"].items():
-                if not isinstance(number, int | float | str | None):
-                    raise TypeError(f"{name} is neither number nor text")
-        if not verdicts:
-            raise ValueError("there is none")
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        checked(SHAPE, verdicts)
+    except ValueError as error:
         raise UserError(f"{source}: holds no verdicts ({error}); measure again") from None
     return Entry(title=title, origin=parse_origin(origin, source), verdicts=tuple(verdicts))

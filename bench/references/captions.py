@@ -7,19 +7,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.references.files import Recipe, to_csv, write_files
+from pydantic import ConfigDict, with_config
+
+from bench.references.files import Recipe, index_of, to_csv, write_files
+from bench.shapes import Count, Number
 
 COLUMNS = ("index", "truth", "caption")
 DIGITS = 8  # of a row's digest: one changed image in four billion goes unseen
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, kw_only=True)
 class CaptionRecipe(Recipe):
     """cider: of all images, of `tokeniser`; for people, gates score the images they ask anew."""
 
     tokeniser: str
-    images: int
-    cider: float
+    images: Count
+    cider: Number
 
 
 @dataclass(frozen=True)
@@ -45,13 +49,17 @@ def truth_digest(captions: Sequence[str]) -> str:
 
 
 def captions_of(
-    name: str, recipe: CaptionRecipe, rows: Iterable[Mapping[str, str]]
+    name: str, recipe: CaptionRecipe, rows: Iterable[dict[str, str]]
 ) -> CaptionReference:
-    """A reference from what its files hold."""
+    """A reference from what its files hold.
+
+    Raises:
+        ValueError, KeyError: a row is none of `COLUMNS`.
+    """
     captions: dict[int, str] = {}
     truth: dict[int, str] = {}
     for row in rows:
-        index = int(row["index"])
+        index = index_of(row)
         captions[index], truth[index] = row["caption"], row["truth"]
     return CaptionReference(name, recipe, captions, truth)
 

@@ -11,10 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, with_config
+
 from bench.errors import UserError
 from bench.reading import RECORDS, Unreadable, read_bytes, read_object
 from bench.tasks.atomic import write_atomically
 from bench.tasks.spreadsheets import guarded, unguarded
+from bench.tasks.table import parse_index, shown
 from bench.tasks.task import Kind
 from bench.tasks.tsv import LARGEST_CELL
 
@@ -22,6 +25,7 @@ SHIPPED = Path(__file__).parent
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """What a reference's rows hold for; the JSON beside the CSV.
@@ -86,6 +90,19 @@ def _rows(text: str) -> list[dict[str, str]]:
     csv.field_size_limit(LARGEST_CELL)
     header, *lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     return [dict(zip(header, map(unguarded, line), strict=True)) for line in lines]
+
+
+def index_of(row: dict[str, str]) -> int:
+    """Raises ValueError for a row without a whole number as its index."""
+    index = parse_index(row["index"])
+    if index is None:
+        raise ValueError(f"the index {shown(row['index'])} is no whole number")
+    return index
+
+
+def no_rows(name: str, error: Exception) -> UserError:
+    """What rows get that are not those of a reference."""
+    return UserError(f"{name}.csv: no rows of a reference ({error}); add it again")
 
 
 def no_recipe(file: str) -> UserError:

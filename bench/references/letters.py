@@ -5,23 +5,28 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from bench.references.files import Recipe, to_csv, write_files
+from pydantic import ConfigDict, Field, with_config
+
+from bench.references.files import Recipe, index_of, to_csv, write_files
+from bench.shapes import Count
 from bench.tasks.mmbench import ROTATION
 
 COLUMNS = ("index", "letter", "hit")
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, kw_only=True)
 class LetterRecipe(Recipe):
     """answers: `answers_sha256` of the data, which another run of all of it must share."""
 
     matcher: str
-    rows: int
-    rows_right: int
-    questions: int
-    questions_right: int
-    unreadable: int
+    rows: Count
+    rows_right: Count
+    questions: Annotated[Count, Field(gt=0)]
+    questions_right: Count
+    unreadable: Count
     answers: str
 
 
@@ -60,14 +65,18 @@ def answers_sha256(answers: Mapping[int, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def letters_of(
-    name: str, recipe: LetterRecipe, rows: Iterable[Mapping[str, str]]
-) -> LetterReference:
-    """A reference from what its files hold."""
+def letters_of(name: str, recipe: LetterRecipe, rows: Iterable[dict[str, str]]) -> LetterReference:
+    """A reference from what its files hold.
+
+    Raises:
+        ValueError, KeyError: a row is none of `COLUMNS`.
+    """
     letters: dict[int, str | None] = {}
     hits: dict[int, bool] = {}
     for row in rows:
-        index = int(row["index"])
+        index = index_of(row)
+        if row["hit"] not in ("0", "1"):
+            raise ValueError(f"row {index} is neither a hit, 1, nor none, 0")
         letters[index], hits[index] = row["letter"] or None, row["hit"] == "1"
     return LetterReference(name, recipe, letters, hits)
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from bench.errors import UserError
 from bench.references.captions import CaptionRecipe, CaptionReference, captions_of
-from bench.references.files import no_recipe, read_files, reference_names
+from bench.references.files import no_recipe, no_rows, read_files, reference_names
 from bench.references.letters import LetterRecipe, LetterReference, letters_of
 from bench.report import print_table
+from bench.shapes import checked
 
 Reference = LetterReference | CaptionReference
 LISTED = ("name", "data", "metric", "score", "of", "prompt", "read by")
@@ -20,13 +22,20 @@ def read_reference(name: str, folder: Path | None = None) -> Reference:
     Raises:
         UserError: there is none, or its files are damaged.
     """
-    recipe, rows = read_files(name, folder)
+    document, rows = read_files(name, folder)
+    kinds: TypeAdapter[CaptionRecipe | LetterRecipe] = TypeAdapter(
+        CaptionRecipe if document.get("kind") == "coco" else LetterRecipe
+    )
     try:
-        if recipe.get("kind") == "coco":
-            return captions_of(name, CaptionRecipe(**recipe), rows)
-        return letters_of(name, LetterRecipe(**recipe), rows)
-    except (TypeError, KeyError, ValueError) as error:
-        raise no_recipe(f"{name}.json") from error
+        recipe = checked(kinds, document)
+    except ValueError as error:
+        raise no_recipe(f"{name}.json ({error})") from error
+    try:
+        if isinstance(recipe, CaptionRecipe):
+            return captions_of(name, recipe, rows)
+        return letters_of(name, recipe, rows)
+    except (KeyError, ValueError) as error:
+        raise no_rows(name, error) from error
 
 
 def load_letters(name: str, folder: Path | None = None) -> LetterReference:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.profiles import Profile
-from bench.reading import Unreadable, read_object
+from bench.reading import Unreadable
 from bench.report.evidence import Picture
 from bench.runs.identity import read_document
+from bench.runs.scores import read_scores
 from bench.tasks import Task
 
 SHOWN = 3
@@ -41,7 +42,7 @@ def kept_pictures(run: Path, baseline: Path, task: Task, profile: Profile) -> li
 
 def _values(run: Path) -> Mapping[int, float]:
     try:
-        values = read_object(run / "scores.json")["values"]
-        return {int(index): float(value) for index, value in values.items()}
-    except (Unreadable, ValueError, LookupError, TypeError, AttributeError) as error:
+        values = read_scores(run / "scores.json")["values"]
+        return {int(index): value for index, value in values.items()}
+    except (Unreadable, ValueError, KeyError) as error:
         raise UserError(f"{run}: its scores.json can't be read: {error}; score it again") from None

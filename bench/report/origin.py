@@ -12,23 +12,27 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from bench.checkout import git, is_changed
 from bench.errors import UserError
+from bench.shapes import checked
 from bench.tasks.atomic import write_atomically
 
 SHOWN_SHA = 12
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, kw_only=True)
 class Origin:
     """commit: full sha, None outside of a checkout. dirty: whether files differed from it.
     machine: what timings depend on. settings: profile, keep and the like: what was asked."""
 
-    commit: str | None
+    commit: Annotated[str, Field(pattern="^[0-9a-f]{7,64}$")] | None
     dirty: bool
-    time: str
+    time: Annotated[str, Field(max_length=40)]
     machine: Mapping[str, str]
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -72,14 +76,11 @@ def write_origin(path: Path, origin: Origin) -> None:
 def parse_origin(document: Any, source: str) -> Origin:
     """Of what `write_origin` wrote. Raises UserError, naming `source`, for anything else."""
     try:
-        origin = Origin(**document)
-        texts = (origin.time, *origin.machine.values(), *origin.settings.values())
-        if not origin.machine or not all(isinstance(text, str) for text in texts):
-            raise TypeError("a machine and settings are names with texts")
-        if not isinstance(origin.commit, str | None) or not isinstance(origin.dirty, bool):
-            raise TypeError("commit is a text, dirty is true or false")
+        origin = checked(TypeAdapter(Origin), document)
+        if not origin.machine:
+            raise ValueError("it names no machine")
         datetime.fromisoformat(origin.time)
-    except (TypeError, AttributeError, ValueError) as error:
+    except ValueError as error:
         raise UserError(
             f"{source}: does not say where the numbers come from ({error}); measure again"
         ) from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 import bench
 import hybrid
@@ -18,6 +19,7 @@ from bench.checkpoint_identity import sha256
 from bench.errors import UserError
 from bench.reading import Unreadable, read_object
 from bench.runs.predictions import FILE, RANK_FILES
+from bench.shapes import Count, Number, checked
 from bench.tasks.table import shown
 
 RUN_FILE = "run.json"
@@ -34,6 +36,7 @@ IDENTITY = (
     "code",
     "versions",
 )
+LONGEST = 200  # characters of a value in a message
 # What scoring must share with the run that answered: neither weights nor code are at hand.
 SCORED_IDENTITY = ("model", "config", "data", "max_new_tokens")
 # Of the harness: what turns samples into inputs, and lets the model answer.
@@ -46,6 +49,26 @@ ANSWERING = (
     "runs/recording.py",
     "tasks/images.py",
 )
+
+
+@dataclass(frozen=True)
+class RunDocument:
+    """What of a run.json is used, each where it is there; `RunSpec` says what it means."""
+
+    model: str = ""
+    config: Mapping[str, str | Number | bool | list[Number] | None] = field(default_factory=dict)
+    checkpoint: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)
+    dtype: str = ""
+    device: str = ""
+    max_new_tokens: Count = 0
+    samples: Count = 0
+    answered_before: Count = 0
+    started: Number = 0
+
+
+SHAPE = TypeAdapter(RunDocument)
 PACKAGES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
 
 
@@ -114,10 +137,20 @@ def demand_same(folder: Path, document: Mapping[str, Any], keys: Sequence[str]) 
 def read_document(path: Path) -> dict[str, Any]:
     """A run.json; raises `UserError` if it is none."""
     try:
-        return read_object(path)
+        return checked_document(path)
     except Unreadable as error:
         reason = f"{path} is damaged (it {error.reason}): run again without --reuse"
         raise UserError(reason) from error
+
+
+def checked_document(path: Path) -> dict[str, Any]:
+    """As it is, once all that `RunDocument` names is what it should be. Raises Unreadable."""
+    document = read_object(path)
+    try:
+        checked(SHAPE, document)
+    except ValueError as error:
+        raise Unreadable(path, f"is no run's ({error})") from None
+    return document
 
 
 def code_files() -> dict[str, str]:
@@ -152,7 +185,8 @@ def difference(
 def _said(value: Any) -> str:
     if value is None:
         return "not recorded"
-    return str(value) if isinstance(value, str | int | float) else shown(value)
+    text = str(value) if isinstance(value, str | int | float) else shown(value)
+    return text if text.isprintable() and len(text) <= LONGEST else shown(value)
 
 
 def _git_commit() -> str | None:

@@ -1,6 +1,5 @@
 """The answers of a run's folder, and the task that its run.json says it was asked."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from bench.errors import UserError
@@ -28,11 +27,9 @@ def read_answers(
     """
     told = path.parent / RUN_FILE
     document = read_document(told)
-    asked, data = document.get("asked"), document.get("data")
-    if not isinstance(asked, Mapping) or not isinstance(data, Mapping):
-        raise UserError(f"{told} does not say where its data lie: {mend}")
+    asked, data = document.get("asked", {}), document.get("data")
     source, prompt = asked.get("data"), asked.get("prompt")
-    if not isinstance(source, str) or not isinstance(prompt, str):
+    if data is None or source is None or prompt is None:
         raise UserError(f"{told} does not say where its data lie: {mend}")
     if path.name == FILE:
         demand_sealed(path.parent)

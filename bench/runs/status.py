@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.reading import RECORDS, Unreadable, read_bytes, read_object
+from bench.reading import RECORDS, Unreadable, read_bytes
+from bench.runs.identity import checked_document
 from bench.runs.predictions import FILE, RANK_FILES
 from bench.strict_json import parse
 from bench.tasks.answers import is_whole
@@ -79,12 +80,15 @@ def read_status(folder: Path) -> RunStatus:
     """Reads files only: a run that goes on meanwhile is not disturbed."""
     path = folder / "run.json"
     try:
-        document = read_object(path)
-        model, data = str(document["model"]), str(document["data"]["name"])
-        samples, before = _whole(document["samples"]), _whole(document["answered_before"])
+        document = checked_document(path)
+        model, data = document["model"], document["data"]["name"]
+        samples, before = document["samples"], document["answered_before"]
         config = ", ".join(f"{name} {value}" for name, value in document["config"].items())
-    except (Unreadable, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged, or of an older version: run again") from error
+    except (Unreadable, KeyError) as error:
+        why = error.reason if isinstance(error, Unreadable) else f"holds no {error}"
+        raise UserError(
+            f"{path} is damaged, or of an older version (it {why}): run again"
+        ) from error
     files = [file for file in (folder / FILE, *folder.glob(RANK_FILES)) if os.path.lexists(file)]
     answered = len({index for file in files for index in _indices(file)})
     started = _started(path, document)
@@ -109,7 +113,7 @@ def _started(path: Path, document: Mapping[str, Any]) -> float | None:
     """When the run was last started; None where it is not known, or the files' own times are not
     those of the run: a copy has later ones, unless it keeps them."""
     noted = document.get("started")
-    if isinstance(noted, bool) or not isinstance(noted, int | float):
+    if noted is None:
         return None
     return float(noted) if abs(path.stat().st_mtime - noted) < SAME_S else None
 

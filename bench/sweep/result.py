@@ -4,12 +4,15 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from bench.errors import UserError
-from bench.reading import Unreadable, read_object
+from bench.reading import Unreadable, read_json
+from bench.shapes import Count, Number, checked
 from bench.tasks.atomic import write_atomically
 
 FILE = "sweep.json"
@@ -17,8 +20,13 @@ COLUMNS = (
     "", "keep", "merge", "tokens", "accuracy", "95% interval", "against dense", "90% interval",
     "CIDEr", "latency ratio", "99% interval",
 )  # fmt: skip
+SLACK = 1e-9  # by which rounding may leave a value outside of its interval
+Kept = Annotated[str, Field(pattern=r"^(none|[0-9.]{1,20})$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+_NO_OTHER_KEYS = ConfigDict(extra="forbid")
 
 
+@with_config(_NO_OTHER_KEYS)
 @dataclass(frozen=True, kw_only=True)
 class Point:
     """One reduction, or dense itself, whose ratio and difference are with itself: 1 and 0.
@@ -28,20 +36,20 @@ class Point:
     dense's, in one job. cider: None if captions were not asked for.
     """
 
-    keep: str
+    keep: Kept
     merge: bool
     dense: bool
-    tokens: int
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    difference: float
-    difference_low: float
-    difference_high: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    cider: float | None = None
+    tokens: Annotated[Count, Field(gt=0)]
+    accuracy: Share
+    accuracy_low: Share
+    accuracy_high: Share
+    difference: Number
+    difference_low: Number
+    difference_high: Number
+    ratio: Annotated[Number, Field(gt=0)]
+    ratio_low: Annotated[Number, Field(ge=0)]
+    ratio_high: Annotated[Number, Field(gt=0)] | Annotated[float, Field(ge=math.inf)]
+    cider: Number | None = None
 
     @property
     def name(self) -> str:
@@ -51,15 +59,16 @@ class Point:
         return f"{self.keep}, merged" if self.merge else self.keep
 
 
+@with_config(_NO_OTHER_KEYS)
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """questions, images: how many were asked; images is 0 without captions. batch: of timing."""
 
     profile: str
     commit: str | None
-    questions: int
-    images: int
-    batch: int
+    questions: Count
+    images: Count
+    batch: Count
     points: Sequence[Point]
 
     def save(self, path: Path) -> None:
@@ -70,14 +79,12 @@ class Sweep:
     def load(cls, path: Path) -> "Sweep":
         """What `save` wrote. Raises UserError if the file is missing or something else."""
         try:
-            document = read_object(path)
-            points = [Point(**_infinite(point)) for point in document.pop("points")]
-            sweep = cls(**document, points=points)
+            sweep = checked(TypeAdapter(cls), _infinite(read_json(path)))
             _check(sweep)
         except Unreadable as error:
             reason = f"{path}: no sweep (it {error.reason}); run python -m bench sweep"
             raise UserError(reason) from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except ValueError as error:
             raise UserError(f"{path}: no sweep ({error}); run python -m bench sweep") from None
         return sweep
 
@@ -125,8 +132,13 @@ def _check(sweep: Sweep) -> None:
     if sum(point.dense for point in sweep.points) != 1 or len(sweep.points) < 2:
         raise ValueError("it holds no point beside one dense one")
     for point in sweep.points:
-        if not (0 <= point.accuracy <= 1 and 0 < point.ratio < math.inf and point.tokens > 0):
-            raise ValueError(f"point {point.name} has accuracy or ratio that cannot be")
+        for low, value, high in (
+            (point.accuracy_low, point.accuracy, point.accuracy_high),
+            (point.difference_low, point.difference, point.difference_high),
+            (point.ratio_low, point.ratio, point.ratio_high),
+        ):
+            if not low - SLACK <= value <= high + SLACK:
+                raise ValueError(f"point {point.name}: {value:g} is outside of its interval")
 
 
 def _finite(document: dict[str, Any]) -> dict[str, Any]:
@@ -138,6 +150,13 @@ def _finite(document: dict[str, Any]) -> dict[str, Any]:
     return document | {"points": points}
 
 
-def _infinite(point: dict[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(Point)} - {"cider"}
-    return {k: math.inf if v is None and k in names else v for k, v in point.items()}
+def _infinite(document: Any) -> Any:
+    """As it was before `_finite`: of what a point has, only an upper end can be infinite."""
+    for point in document["points"] if _holds(document, "points", list) else ():
+        if _holds(point, "ratio_high", type(None)):
+            point["ratio_high"] = math.inf
+    return document
+
+
+def _holds(document: Any, key: str, kind: type) -> bool:
+    return isinstance(document, dict) and isinstance(document.get(key, kind), kind)

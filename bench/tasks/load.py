@@ -12,7 +12,7 @@ from bench.tasks.hub import PREFIX, read_hub
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
 from bench.tasks.prompts import DEFAULT_PROMPT
-from bench.tasks.table import ALL_OPTIONS, Table
+from bench.tasks.table import ALL_OPTIONS, Table, shown
 from bench.tasks.task import Kind, Task
 from bench.tasks.tokenise import DEFAULT_TOKENISER
 from bench.tasks.tsv import read_tsv
@@ -116,7 +116,7 @@ def _locate(data: str | Path) -> tuple[str, Path, KnownData | None]:
         path = Path(data)
         if path.suffix != ".tsv":
             raise UserError(
-                f"no data set {str(data)!r}; give the path of a .tsv file,"
+                f"no data set {shown(str(data), 200)}; give the path of a .tsv file,"
                 f" hf:OWNER/NAME:SPLIT, or one of {', '.join(KNOWN)}"
             )
         return path.stem, path, None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bench.errors import UserError
+from bench.tasks.table import shown
 
 Matcher = Callable[[str, Mapping[str, str]], str | None]
 
@@ -120,5 +121,5 @@ DEFAULT_MATCHER = "vlmevalkit-2025-04"
 def get_matcher(name: str) -> Matcher:
     """Raises `UserError` for a name that is not in `MATCHERS`."""
     if name not in MATCHERS:
-        raise UserError(f"unknown matcher {name!r}; choose one of {', '.join(MATCHERS)}")
+        raise UserError(f"unknown matcher {shown(name)}; choose one of {', '.join(MATCHERS)}")
     return MATCHERS[name]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from bench.errors import UserError
+from bench.tasks.table import shown
 
 IMAGE = "<image>"
 DEFAULT_PROMPT = "vlmevalkit"  # there is one of this name for each kind of task
@@ -92,5 +93,5 @@ CAPTION_FRAMES: Mapping[str, Frame] = {
 def get_prompt(prompts: Mapping[str, Prompt], name: str) -> Prompt:
     """Raises `UserError` for a name that is not in `prompts`."""
     if name not in prompts:
-        raise UserError(f"unknown prompt {name!r}; choose one of {', '.join(prompts)}")
+        raise UserError(f"unknown prompt {shown(name)}; choose one of {', '.join(prompts)}")
     return prompts[name]

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from bench.errors import UserError
 from bench.tasks.java import LOCALE, beside_module, require_java, run_java
+from bench.tasks.table import shown
 
 Tokeniser = Literal["raw", "ptb"]
 TOKENISERS: tuple[Tokeniser, ...] = get_args(Tokeniser)
@@ -38,7 +39,7 @@ def check_tokeniser(name: str) -> Tokeniser:
             if known == "ptb":
                 require_java("the ptb tokeniser")
             return known
-    raise UserError(f"unknown tokeniser {name!r}; choose one of {', '.join(TOKENISERS)}")
+    raise UserError(f"unknown tokeniser {shown(name)}; choose one of {', '.join(TOKENISERS)}")
 
 
 def ptb_tokenise(captions: Sequence[str]) -> list[str]:

@@ -19,8 +19,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import ConfigDict, Field, with_config
+
+from bench.shapes import Count, Number, Seconds
 from bench.timing.nvml import SLOWDOWNS, Nvml
 
 MOST_OTHER_LOAD = 0.10  # of a call's time, on a quiet machine
@@ -29,6 +32,7 @@ _STAT = Path("/proc/stat")
 _TICKS = os.sysconf("SC_CLK_TCK")  # of /proc/stat, a second
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
     """One call of an arm. None: this machine does not say.
@@ -44,12 +48,12 @@ class Conditions:
         throttles: why its clock is held back; names from `bench.timing.nvml`.
     """
 
-    wall_s: float
-    cpu_s: float
-    cores: int
-    switches: int
-    queue_s: float | None = None
-    steal_s: float | None = None
+    wall_s: Seconds
+    cpu_s: Annotated[Number, Field(ge=0)]
+    cores: Count
+    switches: Count
+    queue_s: Number | None = None
+    steal_s: Number | None = None
     sm_mhz: int | None = None
     celsius: int | None = None
     throttles: tuple[str, ...] | None = None

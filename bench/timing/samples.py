@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from bench.errors import UserError
-from bench.reading import Unreadable, read_object
+from bench.reading import Unreadable, read_json
+from bench.shapes import Seconds, checked
 from bench.tasks.atomic import write_atomically
 from bench.timing.conditions import (
     BlockConditions,
@@ -20,7 +22,7 @@ from bench.timing.conditions import (
     usual_load,
 )
 
-Stages = Mapping[str, float]
+Stages = Mapping[str, Seconds]
 Block = Mapping[str, tuple[Stages, Stages]]
 """Arm -> its two calls in one A B B A block, each stage -> seconds. The first has all arms."""
 
@@ -167,23 +169,11 @@ class Samples:
     def load(cls, path: Path) -> "Samples":
         """Reads what `save` wrote. Raises UserError if the file is missing or something else."""
         try:
-            stored = read_object(path)
-            blocks = [
-                {arm: (dict(there), dict(back)) for arm, (there, back) in block.items()}
-                for block in stored["blocks"]
-            ]
-            conditions = [
-                {
-                    arm: (Conditions.from_json(there), Conditions.from_json(back))
-                    for arm, (there, back) in block.items()
-                }
-                for block in stored["conditions"]
-            ]
-            return cls(setup=dict(stored["setup"]), blocks=blocks, conditions=conditions)
+            return checked(TypeAdapter(cls), read_json(path))
         except Unreadable as error:
             reason = f"{path}: no latency samples (it {error.reason}); measure again"
             raise UserError(reason) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except ValueError as error:
             raise UserError(f"{path}: no latency samples ({error}); measure again") from None
 
 
