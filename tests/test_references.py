@@ -1,6 +1,7 @@
 """Reference runs: the shipped ones say what the recorded runs say, and a user's own come back."""
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,8 +13,9 @@ from bench.references import load_captions, load_letters, load_reference, refere
 from bench.references.captions import truth_digest
 from bench.references.files import SHIPPED
 from bench.references.record import add_run, record
+from bench.references.store import read_reference
 from bench.tasks import MATCHERS
-from tests.compare_runs import captions_xlsx, questions_xlsx
+from tests.compare_runs import captions_xlsx, keep_letters, questions_xlsx
 from tests.task_files import RECORDED, needs_recorded
 
 DENSE, HYBRID = "llava_v1.5_7b_MMBench_DEV_EN", "llava_v1.5_7b_hybrid_MMBench_DEV_EN"
@@ -179,3 +181,31 @@ def test_a_damaged_reference_is_an_error_in_one_line(tmp_path: Path, damage: str
     with pytest.raises(UserError, match="mine") as caught:
         load_reference("mine", tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (b'index,letter,hit\n1,"' + b"A" * 200_000 + b'",1\n', "neither an option's letter"),
+        (b"index,letter,hit\n1,A\x00,1\n", "neither an option's letter"),
+        (b"index,letter,hit\n1,A,2\n", "neither a hit"),
+        (b"index,letter,hit\n1e999,A,1\n", "no whole number"),
+        (b"index,letter,hit\ntrue,A,1\n", "no whole number"),
+        (b"index,letter\n1,A\n", "hit"),
+        (b"index,letter,hit\n1,A\n", "no rows of a reference"),
+        (b"", "no rows of a reference"),
+        (b"index,letter,hit\n1,\xff,1\n", "no rows of a reference"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_rows_that_are_none_are_one_line(tmp_path: Path, rows: bytes, reason: str) -> None:
+    """Their digest is right, so that it is the rows themselves that are looked at."""
+    keep_letters(tmp_path, "mine", wrong=(), questions=(1, 2))
+    recipe = json.loads((tmp_path / "mine.json").read_text())
+    recipe["content"] = hashlib.sha256(rows).hexdigest()
+    (tmp_path / "mine.json").write_text(json.dumps(recipe))
+    (tmp_path / "mine.csv").write_bytes(rows)
+    with pytest.raises(UserError, match=reason) as refused:
+        read_reference("mine", tmp_path)
+    said = str(refused.value)
+    assert "mine" in said and "\n" not in said and len(said) < 500

@@ -2,6 +2,7 @@
 right; no text."""
 
 import hashlib
+import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from bench.shapes import Count
 from bench.tasks.mmbench import ROTATION
 
 COLUMNS = ("index", "letter", "hit")
+LETTERS = ("", *string.ascii_uppercase)
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -77,6 +79,8 @@ def letters_of(name: str, recipe: LetterRecipe, rows: Iterable[dict[str, str]]) 
         index = index_of(row)
         if row["hit"] not in ("0", "1"):
             raise ValueError(f"row {index} is neither a hit, 1, nor none, 0")
+        if row["letter"] not in LETTERS:
+            raise ValueError(f"row {index} holds neither an option's letter nor nothing")
         letters[index], hits[index] = row["letter"] or None, row["hit"] == "1"
     return LetterReference(name, recipe, letters, hits)
 
