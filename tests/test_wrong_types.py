@@ -298,7 +298,7 @@ SCORES_AT = ("run/scores.json", SCORES)
         (("reference", "list"), ("references/mine.json", None), ("questions",), True),
         (
             ("accuracy", "--work-dir", "out", "--reuse"),
-            ("out/tiny/tiny-mmbench/run.json", RUN),
+            ("out/tiny_hybrid/tiny-mmbench/run.json", RUN),
             ("config", "keep"),
             {"count": 36},
         ),
