@@ -206,7 +206,7 @@ def first_value(value: object) -> Callable[[Any], None]:
         (SCORES, entry("recipe", "matcher", value="lmms-2024"), "they differ in matcher: "),
         (COCO, entry("recipe", "tokeniser", value="ptb"), "they differ in tokeniser: "),
         (COCO, first_value(float("nan")), "scores.json is damaged"),
-        (COCO, first_value("0.5"), "scores.json is damaged at '0'"),
+        (COCO, first_value("0.5"), "'values.0': 'Input should be a valid number'"),
     ],
 )
 def test_a_foreign_baseline_is_refused_and_what_differs_is_named(
