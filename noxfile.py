@@ -249,7 +249,7 @@ def wheel(session: nox.Session) -> None:
             (command, "cost", "--gpu", "h100"),
             (command, "syncs"),
             (command, "run", "--data", "tiny-mmbench", "--model", "tiny_hybrid", "--limit", "8"),
-            (command, "gate", "--limit", "100"),
+            (command, "gate"),
             (command, "demo"),
             (command, "mutants", "--list"),
             (command, "reference", "list"),
