@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hybrid.config import Keep
-from hybrid.masks import additive, causal_mask
+from hybrid.masks import additive, causal_mask, log_size_bias
 from hybrid.merging import (
     Tokens,
     at_least_float32,
@@ -345,3 +345,32 @@ def test_a_sequence_is_cut_to_the_kept_slots() -> None:
     index, stays = kept_index(kept, torch.tensor([1, 2]), 6, 3)
     assert index.tolist() == [[0, 1, 3, 4, 5], [0, 1, 3, 2, 5]]
     assert stays.tolist() == [[True] * 5, [True, True, True, False, True]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "precise"),
+    [
+        (torch.bfloat16, torch.float32),
+        (torch.float32, torch.float32),
+        (torch.float64, torch.float64),
+    ],
+    ids=str,
+)
+def test_virtual_shares_are_as_precise_as_what_is_attended_to(
+    dtype: torch.dtype, precise: torch.dtype
+) -> None:
+    """A third is another number in float64 than in float32."""
+    is_image = torch.tensor([[True, True, True]])
+    owner = torch.zeros(1, 3, dtype=torch.int64)
+    places = layout(is_image, torch.tensor([[0]]), 3)
+    virtual = unmerging(places, is_image, owner, 1, dtype)
+    assert virtual.share.dtype == precise
+    assert torch.equal(virtual.share[0, 0], torch.ones(3, dtype=precise) / 3)
+
+
+def test_log_sizes_are_as_precise_as_what_they_bias() -> None:
+    """The logarithm is taken in float64 where it is added in float64, of float32 sizes, too."""
+    bias = log_size_bias(torch.tensor([[3.0, 0.0]]), torch.float64)
+    assert bias.dtype == torch.float64
+    assert bias.flatten().tolist() == [pytest.approx(log(3.0), rel=1e-15), -INF]
+    assert log_size_bias(torch.tensor([[3.0]]), torch.bfloat16).dtype == torch.bfloat16
