@@ -42,7 +42,7 @@ _COMMANDS = (
     (re.compile(r"python -m bench\b(?!\.)"), "vlm-hybrid"),
 )
 # Judges commits that are checked out, and in a checkout `bench` lies at the top.
-_IN_CHECKOUTS = "bench/bisect/"
+_IN_CHECKOUTS = "bench/gates/bisect/"
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]

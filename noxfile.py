@@ -188,7 +188,7 @@ def kernels(session: nox.Session) -> None:
 
 @nox.session(name="gpu-check")
 def gpu_check(session: nox.Session) -> None:
-    """All that only a GPU can show, within ten minutes, into bench/results/."""
+    """All that only a GPU can show, within ten minutes, into bench/gates/gpucheck/results/."""
     python(session, "bench", "gpu-check", *session.posargs)
 
 

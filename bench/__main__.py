@@ -2,8 +2,8 @@
 
 import sys
 
-from bench.installation import how_to_install
-from bench.supported import stop_elsewhere
+from bench.base.installation import how_to_install
+from bench.base.supported import stop_elsewhere
 
 
 def main() -> None:

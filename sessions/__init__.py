@@ -1,5 +1,5 @@
 """What noxfile.py's sessions share. It needs nox and packaging, and nothing that the pins bring."""
 
-from bench.supported import stop_elsewhere
+from bench.base.supported import stop_elsewhere
 
 stop_elsewhere()

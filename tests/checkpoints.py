@@ -10,9 +10,9 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from bench.arms.models import Checkpoint, load_checkpoint
+from bench.arms.profiles import Profile, load_profile
 from bench.fixture import dataset
-from bench.models import Checkpoint, load_checkpoint
-from bench.profiles import Profile, load_profile
 
 FIXTURE = Path(dataset.__file__).parent
 Weights = dict[str, Tensor]

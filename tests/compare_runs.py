@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.references.letters import add_letters
+from bench.evaluation.references.letters import add_letters
 from bench.tasks.load import FIXTURE_DATA
 from bench.tasks.mmbench import ROTATION, read_questions
-from bench.tasks.table import Table
-from bench.tasks.tsv import read_tsv
-from bench.tasks.xlsx import write_xlsx
+from bench.tasks.tables.table import Table
+from bench.tasks.tables.tsv import read_tsv
+from bench.tasks.tables.xlsx import write_xlsx
 
 OPTIONS = {"A": "cat", "B": "dog", "C": "cow", "D": "hen"}
 

@@ -17,10 +17,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.models import load_checkpoint, resolve_keep
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options, evaluate, open_task
-from bench.runs.predictions import FILE, read_predictions
+from bench.arms.models import load_checkpoint, resolve_keep
+from bench.arms.profiles import load_profile
+from bench.evaluation.runs.evaluate import Options, evaluate, open_task
+from bench.evaluation.runs.predictions import FILE, read_predictions
 
 QUESTIONS, BATCH = 12, 3
 

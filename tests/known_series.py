@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.gatecheck.record import MANIFEST, segment_path
-from bench.gatecheck.series import BATCHES, TRUTHS, Segment
+from bench.trust.gatecheck.record import MANIFEST, segment_path
+from bench.trust.gatecheck.series import BATCHES, TRUTHS, Segment
 
 LEVEL_S = {"prefill": 0.014, "decode": 0.002, "answer": 0.044}
 NOISES = ("calm", "drift", "stalls", "alike")

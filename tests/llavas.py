@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import pytest
 
-from bench.untrained import Batch, Shape, batch_of, untrained_llava
+from bench.arms.untrained import Batch, Shape, batch_of, untrained_llava
 from hybrid import HybridConfig
 from hybrid.config import PruneMode, RankMode, RopeMode
 

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-import hybrid.reference
+import hybrid.reference.oracle
 from hybrid.reference import Oracle, Reading, Step, Token, merge_step
 
 
@@ -37,7 +37,7 @@ def _merging_as(steps: Sequence[Step]) -> Iterator[None]:
             directions[even] = odd
         return merge_step(tokens, torch.eye(count).double()[directions], 0.5)
 
-    with patch.object(hybrid.reference, "merge_step", step):
+    with patch.object(hybrid.reference.oracle, "merge_step", step):
         yield
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.base.verdict import Outcome, Verdict
+from bench.cost.roofline import Ceiling, Floor, Wall
 from bench.report import Timing, timings
-from bench.sweep.result import Point, Sweep
-from bench.timing.roofline import Ceiling, Floor, Wall
+from bench.report.sweep.result import Point, Sweep
 from bench.timing.samples import Block, Samples
-from bench.verdict import Outcome, Verdict
 
 CEILING = Ceiling(name="this CPU", flops_per_s=1e11, bytes_per_s=2e10)
 ARMS = {"dense": 1.0, "off": 1.01, "hybrid": 0.6, "random": 0.61, "base": 0.62}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.bisect import bisect
-from bench.bisect.story import tell
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.gates.bisect import bisect
+from bench.gates.bisect.story import tell
 
 PATIENCE_S = 300  # before something hangs; a busy machine takes its time
 GREEN, RED, UNSURE, CRASH = "exit(0)", "exit(1)", "exit(3)", "raise RuntimeError('broken')"

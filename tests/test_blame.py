@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.verdict import Outcome, Verdict
 from bench.report.blame import GAP, Blame, blame
 from bench.report.origin import Origin
-from bench.verdict import Outcome, Verdict
 from tests.git_repositories import commit, git, repository
 
 RED = Verdict(gate="a", outcome=Outcome.FAIL, reason="worse", reproduce="-")

@@ -15,13 +15,14 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor, LlavaProcessor
 
+from bench.arms.profiles import load_profile, load_thresholds
+from bench.base.errors import UserError
 from bench.cli import main as bench_main
-from bench.errors import UserError
 from bench.fixture.tokens import processor as fixture_processor
-from bench.profiles import load_profile, load_thresholds
-from hybrid.calibrate import RankingTower, calibrate, first_unmerged, main
+from hybrid.calibrate.__main__ import main
+from hybrid.calibrate.thresholds import RankingTower, calibrate, first_unmerged
+from hybrid.calibrate.towers import TowerSource, find_images
 from hybrid.merging import THRESHOLDS_72OUT, VisualTokens
-from hybrid.towers import TowerSource, find_images
 from tests.llavas import PATCHES, random_llava
 
 IMAGES, BATCH, TARGET = 22, 8, 12
@@ -339,7 +340,7 @@ def test_72out_is_a_preset_of_option_and_profile() -> None:
 
 def test_a_profile_finds_its_thresholds_file_beside_itself(tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('{"thresholds": [0.5, 0.25]}')
-    shipped = (Path(__file__).parents[1] / "bench/profiles/llava-1.5-7b.toml").read_text()
+    shipped = (Path(__file__).parents[1] / "bench/arms/profiles/llava-1.5-7b.toml").read_text()
     profile = tmp_path / "mine.toml"
     profile.write_text(shipped.replace('"72out"', '"mine.json"'))
     assert load_profile(str(profile)).reduction.thresholds == (0.5, 0.25)

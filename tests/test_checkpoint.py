@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlavaProcessor
 
-from bench.errors import UserError
+from bench.arms.models import Checkpoint, load_checkpoint
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
 from bench.fixture import dataset
-from bench.models import Checkpoint, load_checkpoint
-from bench.profiles import load_profile
 from hybrid import ConfigError, HybridConfig, HybridLlava
+from hybrid.calibrate.towers import TowerSource
 from hybrid.checkpoint import load_llava
-from hybrid.towers import TowerSource
 
 FIXTURE = Path(dataset.__file__).parent
 Weights = dict[str, Tensor]

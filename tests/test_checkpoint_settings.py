@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.errors import UserError
-from bench.models import demand_aggregation_layer, load_checkpoint
-from bench.profiles import load_profile
-from bench.random_weights import random_model
+from bench.arms.models import demand_aggregation_layer, load_checkpoint
+from bench.arms.profiles import load_profile
+from bench.arms.random_weights import random_model
+from bench.base.errors import UserError
 from hybrid import ConfigError, HybridConfig, hybridize
 from tests.checkpoints import FIXTURE, Weights, copy_of_fixture, loaded, profile_on, set_in
 from tests.llavas import random_llava

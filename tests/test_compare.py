@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.comparison.compare import Comparison, compare, print_comparison
-from bench.comparison.page import write_page
-from bench.comparison.recorded import cut
-from bench.comparison.same import demand_same_model
-from bench.comparison.side import Side, load_side
-from bench.errors import UserError
-from bench.gates.paired import Pairs, difference_interval
-from bench.references.record import add_run
-from bench.runs.margins import FILE as MARGINS
-from bench.runs.margins import Tops, line
-from bench.runs.predictions import merge, seal
+from bench.evaluation.comparison.compare import Comparison, compare, print_comparison
+from bench.evaluation.comparison.recorded import cut
+from bench.evaluation.comparison.same import demand_same_model
+from bench.evaluation.comparison.side import Side, load_side
+from bench.evaluation.references.record import add_run
+from bench.evaluation.runs.margins import FILE as MARGINS
+from bench.evaluation.runs.margins import Tops, line
+from bench.evaluation.runs.predictions import merge, seal
+from bench.evaluation.statistics.paired import Pairs, difference_interval
+from bench.report.comparison.page import write_page
 from bench.tasks.mmbench import ROTATION
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
 from tests.task_files import RECORDED, needs_recorded

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.comparison.compare import Comparison, compare
-from bench.comparison.page import write_page
-from bench.comparison.pictures import Kept, draw
-from bench.comparison.side import load_side
-from bench.errors import UserError
-from bench.models import load_checkpoint
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options, evaluate, open_task
+from bench.arms.models import load_checkpoint
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
+from bench.evaluation.comparison.compare import Comparison, compare
+from bench.evaluation.comparison.side import load_side
+from bench.evaluation.runs.evaluate import Options, evaluate, open_task
+from bench.report.comparison.page import write_page
+from bench.report.pictures import Kept, draw
 from hybrid import Keep
 from tests.compare_runs import captions_xlsx, questions_xlsx
 
@@ -112,7 +112,7 @@ def test_data_that_the_runs_did_not_answer_is_not_shown_as_theirs(
 def test_without_pictures_the_model_is_left_alone(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.comparison.pictures.load_checkpoint", None)
+    monkeypatch.setattr("bench.report.pictures.load_checkpoint", None)
     notes = write_page(
         found(runs["random"], runs["lowest"]), tmp_path / "page.html", pictures=False
     )

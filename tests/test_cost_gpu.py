@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
-from bench.timing.gpu import load_gpu
+from bench.base.errors import UserError
+from bench.cost.gpu import load_gpu
 
 OURS = """
 [mine]

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.arms.untrained import Shape, batch_of, untrained_llava
 from bench.cost import counting
 from bench.cost.stages import Stages, costs_of, stages_of
-from bench.untrained import Shape, batch_of, untrained_llava
 from hybrid import HybridConfig
 from hybrid.inputs import Inputs
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
 from bench.cli import main
 from bench.cli.demo import _image_and_question
-from bench.demo import Demonstration, demonstrate, with_options
-from bench.errors import UserError
-from bench.profiles import load_profile
+from bench.report.demo import Demonstration, demonstrate, with_options
 from hybrid import Keep
 
 QUESTION = "What is the colour of the triangle shown here? A. red B. green C. blue D. white"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import checkout
-from bench.edited import OWNERS, edited_since, judging
-from bench.errors import UserError
-from bench.pull_request import LIMIT, MARKER, comment
+from bench.base import checkout
+from bench.base.errors import UserError
+from bench.report.edited import OWNERS, edited_since, judging
+from bench.report.pull_request import LIMIT, MARKER, comment
 from tests.git_repositories import commit, git, repository
 
 ROOT = Path(__file__).parents[1]
@@ -134,7 +134,7 @@ def test_it_needs_no_package_of_others(tmp_path: Path) -> None:
     command = [
         "-S",
         "-m",
-        "bench.pull_request",
+        "bench.report.pull_request",
         str(tmp_path),
         str(tmp_path / "changed.txt"),
         "failure",

@@ -80,7 +80,7 @@ def test_a_name_beyond_ascii_is_read_under_a_locale_without_it(tmp_path: Path) -
     gpus = tmp_path / "gpus.toml"
     gpus.write_text("# Köln, 科隆\n[a]\n", encoding="utf-8")
     command = (
-        "from pathlib import Path; from bench.timing.gpu import _tables;"
+        "from pathlib import Path; from bench.cost.gpu import _tables;"
         f"print(ascii(_tables(Path({str(gpus)!r}))))"
     )
     ran = subprocess.run(

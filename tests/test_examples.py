@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import typer
 
-import bench.mutants.template
+import bench.trust.mutants.template
 import noxfile
-from bench import checkout
+from bench.base import checkout
 from bench.cli import app, demo
 from bench.tasks.load import FIXTURE_DATA
 from tests.commands import Typed
@@ -91,7 +91,7 @@ def test_the_readmes_python_answers_rightly_as_it_stands() -> None:
 def test_without_a_home_folder_the_data_s_folder_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from bench.errors import UserError
+    from bench.base.errors import UserError
     from bench.tasks.load import lmu_data
 
     def nobody(_: int) -> None:
@@ -305,8 +305,8 @@ def test_history_keeps_what_a_gate_found(typed: Typed, line: str) -> None:
 
 def report_of_a_gate(folder: Path) -> str:
     """Leaves the report of a gate there, as each gate does; returns its title."""
+    from bench.base.verdict import Outcome, Verdict
     from bench.report import write_report
-    from bench.verdict import Outcome, Verdict
 
     verdict = Verdict(
         gate="golden", outcome=Outcome.PASS, reason="all", reproduce="x", numbers={"value": 0.0}
@@ -339,7 +339,7 @@ def test_the_7b_is_watched_without_weights(typed: Typed, line: str) -> None:
 def test_a_mutant_s_file_is_started(
     typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    monkeypatch.setattr(bench.mutants.template, "folder_of", lambda _: tmp_path)
+    monkeypatch.setattr(bench.trust.mutants.template, "folder_of", lambda _: tmp_path)
     ran = typed(*words(line))
     assert ran.code == 0 and "python -m bench mutants --only model/what-went-wrong" in ran.out
     assert "MUTANT = Mutant(" in (tmp_path / "what_went_wrong.py").read_text()

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.arms.finite import FiniteWatch
+from bench.arms.models import Checkpoint, arm_config
+from bench.arms.profiles import load_profile
+from bench.arms.profiles.settings import ARMS
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.errors import UserError
-from bench.finite import FiniteWatch
-from bench.models import Checkpoint, arm_config
-from bench.profiles import load_profile
-from bench.profiles.settings import ARMS
-from bench.runs.recording import RecordingAnswerer
+from bench.evaluation.runs.recording import RecordingAnswerer
 from bench.tasks import load_task
 from bench.timing.case import Case, timed_model
 from hybrid import Keep
@@ -172,7 +172,7 @@ def broken(weights: Weights) -> Weights:
 def profile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("half")
     copy_of_fixture(folder / "model", broken)
-    text = (FIXTURE.parent / "profiles" / "tiny.toml").read_text()
+    text = (FIXTURE.parent / "arms" / "profiles" / "tiny.toml").read_text()
     text = text.replace('"bench/fixture/model"', f'"{folder / "model"}"')
     assert str(folder) in text
     text = text.replace('"float32"', '"float16"')

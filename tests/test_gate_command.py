@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
+from bench.arms.models import Checkpoint, load_checkpoint
+from bench.arms.profiles import FOLDER, load_profile
+from bench.base.verdict import Outcome
 from bench.cli import main
+from bench.evaluation.references import load_reference
+from bench.evaluation.references.record import add_run
+from bench.evaluation.runs.margins import FILE as MARGINS
+from bench.evaluation.runs.predictions import FILE, SEAL, seal
 from bench.gates import quality
 from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
-from bench.models import Checkpoint, load_checkpoint
-from bench.profiles import FOLDER, load_profile
-from bench.references import load_reference
-from bench.references.record import add_run
-from bench.runs.margins import FILE as MARGINS
-from bench.runs.predictions import FILE, SEAL, seal
-from bench.subsets import load_subset
 from bench.tasks.load import FIXTURE_DATA
-from bench.verdict import Outcome
+from bench.tasks.subsets import load_subset
 from tests.compare_runs import keep_letters
 
 CAPTIONS = "llava_v1.5_7b_hybrid_COCO_VAL"

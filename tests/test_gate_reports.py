@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.verdict import Outcome
 from bench.cli import main
-from bench.verdict import Outcome
 from tests.reports import verdict
 
 FILES = {"report.md", "report.html", "junit.xml", "verdicts.json", "origin.json"}

@@ -5,17 +5,17 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from bench.gatecheck import accuracy
-from bench.gatecheck.accuracy import (
+from bench.base.verdict import Outcome
+from bench.evaluation.statistics.paired import decisions
+from bench.gates.accuracy import accuracy_gate
+from bench.trust.gatecheck import accuracy
+from bench.trust.gatecheck.accuracy import (
     MARGIN,
     PROMISED,
     QUESTIONS,
     STATED,
     accuracy_known_truths,
 )
-from bench.gates.accuracy import accuracy_gate
-from bench.gates.paired import decisions
-from bench.verdict import Outcome
 
 
 def exact(discordance: float, loss: float) -> tuple[float, float]:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import bench.gatecheck.live as live
+import bench.trust.gatecheck.live as live
 from bench.cli import app
-from bench.gatecheck.judged import Judged
-from bench.gatecheck.planted import Cost, Work, calibrate
-from bench.gatecheck.series import STAGES
 from bench.gates.compared import Compared
+from bench.trust.gatecheck.judged import Judged
+from bench.trust.gatecheck.planted import Cost, Work, calibrate
+from bench.trust.gatecheck.series import STAGES
 
 SAID = {"same": Compared.SAME, "slower-5": Compared.SLOWER, "slower-10": Compared.SLOWER}
 

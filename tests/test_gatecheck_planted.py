@@ -6,12 +6,12 @@ from unittest.mock import patch
 import pytest
 import torch
 
-import bench.gatecheck.planted as planted
-from bench.errors import UserError
-from bench.gatecheck.planted import Cost, SlowedLlava, Work, planted_arm, tiny_case, work_for
-from bench.models import arm_config
+import bench.trust.gatecheck.planted as planted
+from bench.arms.models import arm_config
+from bench.base.errors import UserError
 from bench.timing.clock import HostClock
 from bench.timing.interleave import Stopwatch
+from bench.trust.gatecheck.planted import Cost, SlowedLlava, Work, planted_arm, tiny_case, work_for
 from hybrid import HybridLlava
 
 

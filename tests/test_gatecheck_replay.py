@@ -9,16 +9,16 @@ import pytest
 from scipy.stats import binomtest
 from typer.testing import CliRunner
 
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome
 from bench.cli import app
-from bench.errors import UserError
-from bench.gatecheck.judged import Judged, Rate, required_rates
-from bench.gatecheck.recording import SHIPPED, Recording
-from bench.gatecheck.replay import judge_window, replay, window_starts
-from bench.gatecheck.rivals import mann_whitney_rule, pytest_benchmark_rule, rivals
-from bench.gatecheck.series import PLANTED, STAGES, TRUTHS
 from bench.gates.compared import Compared
 from bench.timing.interleave import Taken
-from bench.verdict import Outcome
+from bench.trust.gatecheck.judged import Judged, Rate, required_rates
+from bench.trust.gatecheck.recording import SHIPPED, Recording
+from bench.trust.gatecheck.replay import judge_window, replay, window_starts
+from bench.trust.gatecheck.rivals import mann_whitney_rule, pytest_benchmark_rule, rivals
+from bench.trust.gatecheck.series import PLANTED, STAGES, TRUTHS
 from tests.known_series import NOISES, synthetic_recording, synthetic_segment
 
 
@@ -148,7 +148,9 @@ def test_two_runs_on_a_machine_that_drifts_cry_wolf_where_interleaved_arms_do_no
 
 @pytest.fixture
 def no_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.gatecheck.accuracy.accuracy_known_truths", lambda *, reproduce: [])
+    monkeypatch.setattr(
+        "bench.trust.gatecheck.accuracy.accuracy_known_truths", lambda *, reproduce: []
+    )
 
 
 @pytest.mark.usefixtures("no_accuracy")

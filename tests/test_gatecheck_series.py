@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-import bench.gatecheck.record as recorder
-from bench.errors import UserError
-from bench.gatecheck.planted import Cost, calibrate
-from bench.gatecheck.record import MANIFEST, record, segment_path
-from bench.gatecheck.recording import Recording
-from bench.gatecheck.series import PLANTED, REFERENCE, STAGES, Segment
+import bench.trust.gatecheck.record as recorder
+from bench.base.errors import UserError
 from bench.timing.interleave import Taken
+from bench.trust.gatecheck.planted import Cost, calibrate
+from bench.trust.gatecheck.record import MANIFEST, record, segment_path
+from bench.trust.gatecheck.recording import Recording
+from bench.trust.gatecheck.series import PLANTED, REFERENCE, STAGES, Segment
 from tests.known_series import synthetic_recording, synthetic_segment
 
 

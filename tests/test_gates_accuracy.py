@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict
+from bench.evaluation.statistics.breakdown import category_rows
 from bench.gates.accuracy import accuracy_gate, floor_on
-from bench.gates.breakdown import category_rows
-from bench.verdict import Outcome, Verdict
 
 RECORDED = Path(__file__).parents[1] / "../shared/data/recorded-runs"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.gates.breakdown import (
+from bench.evaluation.statistics.breakdown import (
     CATEGORY_COLUMNS,
     CategoryRow,
     breakdown,
@@ -18,7 +18,7 @@ from bench.gates.breakdown import (
     holm,
     said_worse,
 )
-from bench.gates.paired import Pairs, difference_interval, two_sided_mcnemar_p
+from bench.evaluation.statistics.paired import Pairs, difference_interval, two_sided_mcnemar_p
 
 TRUE = dict.fromkeys(range(60), True)
 NAMES = {question: ("ocr", "colour", "place")[question // 20] for question in range(60)}

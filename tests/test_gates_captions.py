@@ -5,8 +5,9 @@ import pytest
 from pycocoevalcap.cider.cider_scorer import CiderScorer
 from scipy.stats import bootstrap
 
-from bench.comparison.side import load_side
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict
+from bench.evaluation.comparison.side import load_side
 from bench.gates.captions import (
     FEWEST_IMAGES,
     SEED,
@@ -15,8 +16,7 @@ from bench.gates.captions import (
     caption_gate,
     paired_gate,
 )
-from bench.tasks.captions import score_captions
-from bench.verdict import Outcome, Verdict
+from bench.tasks.captions.scores import score_captions
 from tests.task_files import RECORDED, needs_recorded
 
 

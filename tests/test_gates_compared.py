@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome
 from bench.gates.compared import Compared, Comparison, compare
 from bench.timing.ratio import Ratio
-from bench.verdict import Outcome
 
 
 def ratio(low: float, value: float, high: float) -> Ratio:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import bench.gates.latency as latency
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict, exit_code
 from bench.gates.compared import Comparison
 from bench.gates.latency import (
     arms_in,
@@ -22,7 +23,6 @@ from bench.timing.clock import HostClock
 from bench.timing.conditions import Conditions
 from bench.timing.interleave import Arm, Stopwatch
 from bench.timing.samples import Block, Samples
-from bench.verdict import Outcome, Verdict, exit_code
 
 
 def samples(hybrid: float, *, blocks: int = 40, dense: float = 1.0) -> Samples:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from bench.gates import paired
-from bench.gates.paired import (
+from bench.evaluation.statistics import paired
+from bench.evaluation.statistics.paired import (
     Pairs,
     decisions,
     difference_interval,

@@ -14,11 +14,11 @@ import pytest
 from pytest_benchmark.stats import Stats
 
 import bench
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.errors import UserError
 from bench.gates.noise import NoiseFloor, verdict_line
 from bench.gates.speed import ARMS, Request, speed_gate
-from bench.profiles import load_profile
 from bench.report.benchmarks import benchmark_json
 from bench.report.origin import Origin
 from bench.timing.ratio import Ratio
@@ -210,12 +210,12 @@ def test_a_commit_that_adds_work_is_found_slower_and_nothing_is_left(tmp_path: P
     slow = source.replace("    def _finish(", f"{SLOWED.lstrip(chr(10))}\n    def _finished(")
     assert slow != source
     commit(folder, {"hybrid/model.py": slow}, "slower")
-    profile = Path(bench.__file__).parent / "profiles" / "tiny.toml"
+    profile = Path(bench.__file__).parent / "arms" / "profiles" / "tiny.toml"
     text = profile.read_text().replace("processes = 3", "processes = 1")
     text = text.replace("new_tokens = 16", "new_tokens = 3")  # short blocks, and so more of them
     short = tmp_path / "short.toml"
     short.write_text(text.partition("[gates.latency.batch-8")[0])
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{profile.parents[2]}"}
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{profile.parents[3]}"}
     command = ["latency", "--profile", str(short), "--against", "HEAD~1", "--budget", "8"]
     said = subprocess.run(
         [sys.executable, "-P", "-m", "bench", *command, "--work-dir", str(tmp_path / "out")],

@@ -2,8 +2,15 @@
 
 import pytest
 
-from bench.gates.ties import EPSILON, SPACINGS, Flips, count_flips, flip_is_near_tie, is_near_tie
-from bench.runs.margins import Tops
+from bench.evaluation.runs.margins import Tops
+from bench.evaluation.statistics.ties import (
+    EPSILON,
+    SPACINGS,
+    Flips,
+    count_flips,
+    flip_is_near_tie,
+    is_near_tie,
+)
 
 HALF = EPSILON["float16"]
 BAND = SPACINGS * HALF * 20.0  # for logits of 20: 0.313

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.gates.goldens import regenerate_for_review
 from bench.goldens.cases import cases
 from bench.goldens.picture import describe

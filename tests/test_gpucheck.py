@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 import torch
 
+from bench.arms.profiles import load_profile
+from bench.arms.random_weights import random_llava
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict
 from bench.cli import main
-from bench.errors import UserError
-from bench.gpucheck import parts as gpu_parts
-from bench.gpucheck.check import BUDGET_S, check, results_file, show
-from bench.gpucheck.parts import (
+from bench.cost.roofline import Ceiling
+from bench.gates.gpucheck import parts as gpu_parts
+from bench.gates.gpucheck.check import BUDGET_S, check, results_file, show
+from bench.gates.gpucheck.parts import (
     Compared,
     Part,
     compare_replay,
@@ -29,17 +33,13 @@ from bench.gpucheck.parts import (
     replay,
     waits,
 )
-from bench.gpucheck.subject import Checked, Work, configs_of
-from bench.gpucheck.targets import TARGETS, Row, exit_code, judge
-from bench.profiles import load_profile
-from bench.random_weights import random_llava
+from bench.gates.gpucheck.subject import Checked, Work, configs_of
+from bench.gates.gpucheck.targets import TARGETS, Row, exit_code, judge
+from bench.gates.sync.subjects import Subject
 from bench.report.origin import Origin
 from bench.syncs.report import Report
-from bench.syncs.subjects import Subject
 from bench.timing import interleave
-from bench.timing.roofline import Ceiling
 from bench.timing.samples import Samples
-from bench.verdict import Outcome, Verdict
 from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
 from hybrid.state import State
@@ -588,7 +588,7 @@ def test_the_tables_say_what_is_graphs_and_what_is_fewer_tokens(
 
 def test_results_are_named_after_the_device() -> None:
     path = results_file("NVIDIA H100 80GB HBM3")
-    assert path == Path("bench/results/nvidia-h100-80gb-hbm3.json")
+    assert path == Path("bench/gates/gpucheck/results/nvidia-h100-80gb-hbm3.json")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

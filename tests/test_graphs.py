@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.untrained import Batch, batch_of
+from bench.arms.untrained import Batch, batch_of
 from hybrid import ConfigError, HybridConfig, HybridLlava, graphs, hybridize
 from hybrid.graphs import GraphedLlava, bucket_of, left_padded
 from tests.llavas import EITHER_WAY, SHAPE, Longest, batch, random_llava

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from bench.errors import UserError
-from bench.greedy import NEUTRAL, answer_greedily, overridden
-from bench.models import Answerer, Checkpoint
-from bench.random_weights import random_model
-from bench.remark import remarks
+from bench.arms.greedy import NEUTRAL, answer_greedily, overridden
+from bench.arms.models import Answerer, Checkpoint
+from bench.arms.random_weights import random_model
+from bench.base.errors import UserError
+from bench.base.remark import remarks
 from bench.tasks import load_task
 from bench.timing.arms import answer_arm
 from bench.timing.clock import clock_for

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.arms.models import arm_config
+from bench.arms.profiles import FOLDER, load_profile
+from bench.arms.profiles.settings import ARMS
+from bench.base.errors import UserError
 from bench.cli.heeded import IDLE, demand_arm_heeds
-from bench.errors import UserError
-from bench.models import arm_config
-from bench.profiles import FOLDER, load_profile
-from bench.profiles.settings import ARMS
 from hybrid import Keep
 from tests.commands import Typed
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.checkout import git
-from bench.errors import UserError
-from bench.history.page import headline, write_history_page
-from bench.history.select import machine_name, select
-from bench.history.series import all_series, series_cells
-from bench.history.store import (
+from bench.base.checkout import git
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome
+from bench.report import write_report
+from bench.report.history.page import headline, write_history_page
+from bench.report.history.select import machine_name, select
+from bench.report.history.series import all_series, series_cells
+from bench.report.history.store import (
     Entry,
     History,
     append,
@@ -21,9 +23,7 @@ from bench.history.store import (
     read_history,
     read_report,
 )
-from bench.report import write_report
 from bench.report.origin import Origin, machine_here
-from bench.verdict import Outcome
 from tests.commands import Typed
 from tests.reports import verdict
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.history.steps import Level, find_levels
+from bench.report.history.steps import Level, find_levels
 
 NOISE = 0.01
 
@@ -57,7 +57,7 @@ def test_a_run_that_knows_itself_to_be_noisy_weighs_less() -> None:
 
 
 def test_the_fit_is_the_best_of_all_partitions() -> None:
-    from bench.history.steps import _costs, _partition
+    from bench.report.history.steps import _costs, _partition
 
     generator = np.random.default_rng(7)
     for _ in range(20):

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from bench.errors import UserError
-from bench.home import expanded
+from bench.base.errors import UserError
+from bench.base.home import expanded
 from bench.tasks import load_task
 from tests.commands import run
 
@@ -52,7 +52,7 @@ for name, command in json.loads(sys.argv[1]).items():
     os.chdir("..")
 print(json.dumps(codes), file=sys.stderr)
 """
-COMMIT = "from bench.checkout import git; print(git('rev-parse', 'HEAD'))"
+COMMIT = "from bench.base.checkout import git; print(git('rev-parse', 'HEAD'))"
 READABLE = """
 from importlib.util import find_spec
 for name in ("bench", "hybrid", "torch", "transformers", "typer", "datasets"):

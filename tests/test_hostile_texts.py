@@ -10,21 +10,21 @@ import pytest
 from openpyxl import load_workbook
 from rich.console import Console
 
-from bench.comparison.side import load_side
-from bench.errors import UserError
-from bench.progress import Bar
-from bench.references.captions import add_captions
-from bench.references.files import to_csv
-from bench.references.store import read_reference
+from bench.base.errors import UserError
+from bench.base.progress import Bar
+from bench.base.strict_json import parse
+from bench.base.verdict import Outcome, Verdict
+from bench.evaluation.comparison.side import load_side
+from bench.evaluation.references.captions import add_captions
+from bench.evaluation.references.files import to_csv
+from bench.evaluation.references.store import read_reference
 from bench.report.markdown import markdown
 from bench.report.terminal import print_line, print_table
-from bench.strict_json import parse
 from bench.tasks import load_task
-from bench.tasks.java import LOCALE, OPTION_VARIABLES, run_java
-from bench.tasks.meteor import meteor
+from bench.tasks.captions.java import LOCALE, OPTION_VARIABLES, run_java
+from bench.tasks.captions.meteor import meteor
 from bench.tasks.rescore import read_jsonl
-from bench.tasks.spreadsheets import guarded, unguarded
-from bench.verdict import Outcome, Verdict
+from bench.tasks.tables.spreadsheets import guarded, unguarded
 from tests.commands import Typed
 from tests.task_files import rotations, write_mmbench, write_tsv
 

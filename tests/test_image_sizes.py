@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.arms.image_sizes import ImageSizes
+from bench.arms.models import Answerer
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.demo import fitted
-from bench.errors import UserError
-from bench.image_sizes import ImageSizes
-from bench.models import Answerer
+from bench.report.demo import fitted
 from tests.checkpoints import FIXTURE, copy_of_fixture, loaded, set_in
 
 SIDE = 168

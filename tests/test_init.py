@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from bench.arms.models import arm_config, load_checkpoint
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.comparison.pictures import arm_pictures
-from bench.errors import UserError
+from bench.evaluation.runs.evaluate import Options, describe, evaluate, open_task
+from bench.evaluation.runs.identity import read_document
 from bench.fixture import dataset
-from bench.models import arm_config, load_checkpoint
-from bench.profiles import load_profile
 from bench.report.kept import kept_pictures
-from bench.runs.evaluate import Options, describe, evaluate, open_task
-from bench.runs.identity import read_document
+from bench.report.pictures import arm_pictures
 from hybrid import Keep
 from tests.checkpoints import copy_of_fixture, set_in
 from tests.test_printed_commands import parsed

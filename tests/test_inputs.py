@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.untrained import Batch, batch_of
+from bench.arms.untrained import Batch, batch_of
 from hybrid import HybridConfig, hybridize
 from tests.llavas import SHAPE, batch, every_config, in_order, random_llava
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.runs.recording import RecordingAnswerer
+from bench.evaluation.runs.recording import RecordingAnswerer
 
 
 def interrupted(command: str, monkeypatch: pytest.MonkeyPatch) -> object:

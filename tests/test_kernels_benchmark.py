@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.models import load_checkpoint
-from bench.profiles import load_profile
-from bench.untrained import PATCH
+from bench.arms.models import load_checkpoint
+from bench.arms.profiles import load_profile
+from bench.arms.untrained import PATCH
 from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
 from hybrid.merging import Tokens, merge

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from bench.errors import UserError
-from bench.gates.ties import EPSILON, SPACINGS
-from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options, infer_only, open_task
-from bench.runs.margins import FILE, TOKENS, Tops, line, merge, read_margins
-from bench.runs.predictions import FILE as PREDICTIONS
-from bench.runs.predictions import SEAL
-from bench.runs.recording import RecordingAnswerer
+from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
+from bench.evaluation.runs.evaluate import Options, infer_only, open_task
+from bench.evaluation.runs.margins import FILE, TOKENS, Tops, line, merge, read_margins
+from bench.evaluation.runs.predictions import FILE as PREDICTIONS
+from bench.evaluation.runs.predictions import SEAL
+from bench.evaluation.runs.recording import RecordingAnswerer
+from bench.evaluation.statistics.ties import EPSILON, SPACINGS
 from bench.tasks import Sample, load_task
 
 PROFILE = load_profile("tiny")

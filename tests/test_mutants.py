@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from bench import cli
-from bench.errors import UserError
-from bench.mutants import mutant as catalogue
-from bench.mutants import template
-from bench.mutants.forks import forked
-from bench.mutants.gates import GOLDEN, HANG, Gate, select_gates
-from bench.mutants.mutant import MADE, Mutant, Named, load_mutants
-from bench.mutants.planting import change_of
-from bench.mutants.results import markdown, unexpected, verdicts_of
-from bench.mutants.session import Result, run_clean, run_mutants
-from bench.mutants.template import add_mutant
-from bench.mutants.tests import Red
-from bench.mutants.write import write_session
-from bench.verdict import Outcome
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome
+from bench.trust.mutants import mutant as catalogue
+from bench.trust.mutants import template
+from bench.trust.mutants.forks import forked
+from bench.trust.mutants.gates import GOLDEN, HANG, Gate, select_gates
+from bench.trust.mutants.mutant import MADE, Mutant, Named, load_mutants
+from bench.trust.mutants.planting import change_of
+from bench.trust.mutants.results import markdown, unexpected, verdicts_of
+from bench.trust.mutants.session import Result, run_clean, run_mutants
+from bench.trust.mutants.template import add_mutant
+from bench.trust.mutants.tests import Red
+from bench.trust.mutants.write import write_session
 from hybrid.config import Keep
 
 GATES = {"equivalence", GOLDEN, "syncs", "cost", "accuracy", "harness", HANG}
@@ -184,7 +184,7 @@ def test_red_on_the_unmutated_code_ends_the_session(tmp_path: Path) -> None:
 def test_running_out_of_time_counts_only_where_that_is_stated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.mutants.session.CHILD_LIMIT_S", 0.3)
+    monkeypatch.setattr("bench.trust.mutants.session.CHILD_LIMIT_S", 0.3)
 
     def hangs(_: Any) -> Red | None:
         while Keep(count=5).of(9) == 9:
@@ -263,7 +263,7 @@ def test_without_pytest_the_command_says_so_in_a_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for module in ("command", "gates", "tests"):
-        monkeypatch.delitem(sys.modules, f"bench.mutants.{module}", raising=False)
+        monkeypatch.delitem(sys.modules, f"bench.trust.mutants.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "pytest", None)
     monkeypatch.setattr(sys, "argv", ["bench", "mutants", "--only", "model/scale-forgotten"])
     with pytest.raises(SystemExit) as left:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from tests.mutation.listed import Mutant, changed_lines, judge, load_equivalent
 
 DIFF = """--- hybrid/merging.py

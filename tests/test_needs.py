@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
-from bench.needs import Need, check_needs, needs_of
-from bench.profiles import load_profile
+from bench.arms.needs import Need, check_needs, needs_of
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
 from bench.tasks.load import lmu_data
 
 REPOSITORY = "llava-hf/llava-1.5-7b-hf"

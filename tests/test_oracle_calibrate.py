@@ -28,9 +28,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.profiles import load_profile
-from hybrid.calibrate import calibrate
-from hybrid.towers import TowerSource, find_images
+from bench.arms.profiles import load_profile
+from hybrid.calibrate.thresholds import calibrate
+from hybrid.calibrate.towers import TowerSource, find_images
 
 PATCHES, BLOCKS, IMAGES = 144, 4, 6
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.models import load_checkpoint
-from bench.profiles import load_profile
+from bench.arms.models import load_checkpoint
+from bench.arms.profiles import load_profile
 from bench.tasks import load_task
 from hybrid import HybridConfig, HybridLlava
 from hybrid.reference import Oracle

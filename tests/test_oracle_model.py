@@ -24,7 +24,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.untrained import batch_of
+from bench.arms.untrained import batch_of
 from hybrid import HybridConfig, HybridLlava, hybridize
 from hybrid.config import RopeMode
 from hybrid.reference import Oracle, Reading, Seen

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import typer.main
 
+from bench.arms.profiles import FOLDER
+from bench.base.shell import shell_line
+from bench.base.verdict import Outcome, Verdict
 from bench.cli import app
 from bench.cli.options import command_line, given_options
-from bench.profiles import FOLDER
 from bench.report.blame import blame
 from bench.report.origin import Origin
-from bench.shell import shell_line
-from bench.verdict import Outcome, Verdict
 
 BAD = Verdict(gate="a", outcome=Outcome.FAIL, reason="worse", reproduce="-")
 ORIGIN = Origin(commit="b" * 40, dirty=False, time="2026-01-01T00:00:00+00:00", machine={"a": "b"})

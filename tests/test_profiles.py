@@ -12,11 +12,11 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from bench.errors import UserError
-from bench.profiles import FOLDER, load_profile, names, profile_of_model
-from bench.profiles.page import page
-from bench.profiles.reading import parse, table_of
-from bench.profiles.settings import ProfileFile
+from bench.arms.profiles import FOLDER, load_profile, names, profile_of_model
+from bench.arms.profiles.page import page
+from bench.arms.profiles.reading import parse, table_of
+from bench.arms.profiles.settings import ProfileFile
+from bench.base.errors import UserError
 
 SHIPPED = (FOLDER / "tiny.toml").read_text()
 FULL = tomllib.loads((FOLDER / "llava-1.5-7b.toml").read_text())
@@ -295,7 +295,7 @@ def test_shipped_profiles_are_sound(name: str) -> None:
 
 
 def test_the_page_lists_every_setting_as_it_is() -> None:
-    """`python -m bench.profiles.page > docs/profiles.md` writes it anew."""
+    """`python -m bench.arms.profiles.page > docs/profiles.md` writes it anew."""
     shown = (Path(__file__).parents[1] / "docs" / "profiles.md").read_text()
     assert shown == page()
     for key in leaves():

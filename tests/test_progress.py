@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from bench.progress import LINE_EVERY_S, Bar, progress
+from bench.base.progress import LINE_EVERY_S, Bar, progress
 
 
 class Seconds:

@@ -11,15 +11,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench import random_weights
-from bench.cli import main
-from bench.cost.stages import TOKENS, config_7b
-from bench.errors import UserError
-from bench.gates.speed import Request, speed_gate
-from bench.gates.waits import meta_verdict
-from bench.needs import latency_minutes, needs_of, quality_minutes
-from bench.profiles import Profile, load_profile
-from bench.random_weights import (
+from bench.arms import random_weights
+from bench.arms.needs import latency_minutes, needs_of, quality_minutes
+from bench.arms.profiles import Profile, load_profile
+from bench.arms.random_weights import (
     GIB,
     check_room,
     random_llava,
@@ -28,13 +23,18 @@ from bench.random_weights import (
     true_config,
     weight_bytes,
 )
-from bench.syncs.subjects import subject
+from bench.arms.weights import Weights
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome
+from bench.cli import main
+from bench.cost.stages import TOKENS, config_7b
+from bench.gates.speed import Request, speed_gate
+from bench.gates.sync.gate import meta_verdict
+from bench.gates.sync.subjects import subject
 from bench.timing import interleave
 from bench.timing.case import Case, hybrid_on, timed_model
 from bench.timing.remote import Job, Worker
 from bench.timing.revision import this_checkout
-from bench.verdict import Outcome
-from bench.weights import Weights
 from hybrid import HybridConfig, HybridLlava, Keep, graphs
 from tests.llavas import SHAPE
 
@@ -283,7 +283,7 @@ def test_a_real_profile_lists_all_that_is_missing_before_anything_is_loaded(
 def test_a_first_run_says_what_it_needs_and_a_later_one_does_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from bench import needs
+    from bench.arms import needs
 
     monkeypatch.setattr(needs, "free_bytes", lambda device: 20 * GIB)
     work_dir = tmp_path / "work"

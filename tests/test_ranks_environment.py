@@ -4,9 +4,9 @@ from typing import NoReturn
 
 import pytest
 
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.errors import UserError
-from bench.runs.ranks import joined, world_size
+from bench.evaluation.runs.ranks import joined, world_size
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 WHOLE = {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
@@ -65,7 +65,7 @@ def test_what_runs_alone_looks_at_them_before_it_loads(
     def never(*args: object, **options: object) -> NoReturn:
         raise AssertionError("a profile was loaded")
 
-    monkeypatch.setattr("bench.profiles.load_profile", never)
+    monkeypatch.setattr("bench.arms.profiles.load_profile", never)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.argv", ["bench", command])

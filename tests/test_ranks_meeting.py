@@ -15,14 +15,14 @@ from typing import NoReturn
 import pytest
 import torch.distributed as dist
 
-import bench.report
-import bench.runs.evaluate  # noqa: F401  both for the command, before it is forked
+import bench.evaluation.runs.evaluate
+import bench.report.terminal  # noqa: F401  both for the command, before it is forked
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.errors import UserError
-from bench.mutants.forks import forked
-from bench.runs.identity import code_files
-from bench.runs.lock import locked, sees_mark
-from bench.runs.ranks import joined
+from bench.evaluation.runs.identity import code_files
+from bench.evaluation.runs.lock import locked, sees_mark
+from bench.evaluation.runs.ranks import joined
+from bench.trust.mutants.forks import forked
 
 RUN = ("run", "--data", "tiny-mmbench", "--model", "tiny_hybrid", "--limit", "2")
 LOCK = Path("out") / "tiny_hybrid" / ".tiny-mmbench.lock"
@@ -101,8 +101,8 @@ class _Rank:
             raise SystemExit(LOADED)
 
         patch = pytest.MonkeyPatch()  # never undone: this process ends
-        patch.setattr("bench.models.load_checkpoint", loaded)
-        patch.setattr("bench.runs.meeting.PATIENCE_S", 0.5)
+        patch.setattr("bench.arms.models.load_checkpoint", loaded)
+        patch.setattr("bench.evaluation.runs.meeting.PATIENCE_S", 0.5)
         self.node.prepare(patch)
         sys.argv = ["bench", *RUN, "--work-dir", "out", *self.node.options]
         try:
@@ -185,9 +185,9 @@ def test_a_mark_that_is_seen_late_is_waited_for_and_the_wait_is_said(
         return len(seen) > 3 and seen[-1]
 
     def prepare(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr("bench.runs.meeting.PATIENCE_S", LIMIT_S)
-        patch.setattr("bench.runs.meeting.SILENCE_S", 0.0)
-        patch.setattr("bench.runs.meeting.sees_mark", late)
+        patch.setattr("bench.evaluation.runs.meeting.PATIENCE_S", LIMIT_S)
+        patch.setattr("bench.evaluation.runs.meeting.SILENCE_S", 0.0)
+        patch.setattr("bench.evaluation.runs.meeting.sees_mark", late)
 
     first, second = play(Node(sharing[0]), Node(sharing[1], prepare=prepare))
     assert (first.code, second.code, first.notes) == (LOADED, LOADED, [])
@@ -197,7 +197,7 @@ def test_a_mark_that_is_seen_late_is_waited_for_and_the_wait_is_said(
 
 def other_code(patch: pytest.MonkeyPatch) -> None:
     other = code_files() | {"hybrid/rope.py": "sha256:0"}
-    patch.setattr("bench.runs.identity.code_files", lambda: other)
+    patch.setattr("bench.evaluation.runs.identity.code_files", lambda: other)
 
 
 def nothing_else(patch: pytest.MonkeyPatch) -> None:
@@ -235,8 +235,8 @@ def with_weights(digest: str) -> Callable[[pytest.MonkeyPatch], None]:
     answerer = SimpleNamespace(sizes=SimpleNamespace(demand=lambda tasks: None))
 
     def prepare(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr("bench.models.load_checkpoint", lambda profile: checkpoint)
-        patch.setattr("bench.runs.evaluate.RecordingAnswerer", lambda *_, **__: answerer)
+        patch.setattr("bench.arms.models.load_checkpoint", lambda profile: checkpoint)
+        patch.setattr("bench.evaluation.runs.evaluate.RecordingAnswerer", lambda *_, **__: answerer)
 
     return prepare
 
@@ -274,8 +274,8 @@ def test_a_rank_that_never_starts_is_waited_for_within_bounds_and_said(
     play: Play, alone: list[Path]
 ) -> None:
     def prepare(patch: pytest.MonkeyPatch) -> None:
-        patch.setattr("bench.runs.ranks.MEETING", timedelta(seconds=2))
-        patch.setattr("bench.runs.ranks.SILENCE_S", 0.0)
+        patch.setattr("bench.evaluation.runs.ranks.MEETING", timedelta(seconds=2))
+        patch.setattr("bench.evaluation.runs.ranks.SILENCE_S", 0.0)
 
     (only,) = play(Node(alone[0], prepare=prepare), size=2)
     assert only.code == 2

@@ -14,37 +14,37 @@ from unittest import mock
 
 import pytest
 
-from bench import pull_request
-from bench.checkpoint_config import checked_config
-from bench.comparison.side import load_side
-from bench.demo import _open as open_image
-from bench.errors import UserError
-from bench.gatecheck.record import record
-from bench.gatecheck.recording import Recording
-from bench.gatecheck.series import Segment
+from bench.arms.checkpoint.config import checked_config
+from bench.arms.needs import needs_of
+from bench.arms.profiles import load_profile
+from bench.arms.profiles.thresholds import load_thresholds
+from bench.base.errors import UserError
+from bench.base.strict_json import LEVELS
+from bench.cost.gpu import load_gpu
+from bench.evaluation.comparison.side import load_side
+from bench.evaluation.references.store import read_reference
+from bench.evaluation.runs.identity import demand_same, read_document
+from bench.evaluation.runs.margins import read_margins
+from bench.evaluation.runs.predictions import SEAL, demand_sealed, read_predictions
+from bench.evaluation.runs.status import find_runs
+from bench.gates.gpucheck.check import _earlier
+from bench.gates.sync.ledger import load_ledger
+from bench.gates.sync.lint import lint_paths
 from bench.goldens import store
-from bench.gpucheck.check import _earlier
-from bench.history.store import append, read_history, read_report
-from bench.needs import needs_of
-from bench.profiles import load_profile
-from bench.profiles.thresholds import load_thresholds
-from bench.references.store import read_reference
+from bench.report import pull_request
+from bench.report.demo import _open as open_image
+from bench.report.history.store import append, read_history, read_report
 from bench.report.kept import _values
-from bench.runs.identity import demand_same, read_document
-from bench.runs.margins import read_margins
-from bench.runs.predictions import SEAL, demand_sealed, read_predictions
-from bench.runs.status import find_runs
-from bench.strict_json import LEVELS
-from bench.subsets import load_subset
-from bench.sweep.result import Sweep, saved_sweep
-from bench.syncs.ledger import load_ledger
-from bench.syncs.lint import lint_paths
+from bench.report.sweep.result import Sweep, saved_sweep
 from bench.tasks import load_task
-from bench.tasks.caption_lists import parse_references
+from bench.tasks.captions.lists import parse_references
 from bench.tasks.rescore import score_file
-from bench.tasks.table import Table
-from bench.timing.gpu import load_gpu
+from bench.tasks.subsets import load_subset
+from bench.tasks.tables.table import Table
 from bench.timing.samples import Samples
+from bench.trust.gatecheck.record import record
+from bench.trust.gatecheck.recording import Recording
+from bench.trust.gatecheck.series import Segment
 from tests.compare_runs import run_folder
 from tests.test_history import entry
 
@@ -104,7 +104,7 @@ def _cached(name: str, folder: Path) -> object:
     def find(_: str, asked: str) -> str | None:
         return str(folder / asked) if asked == name else None
 
-    with mock.patch("bench.needs.try_to_load_from_cache", find):
+    with mock.patch("bench.arms.needs.try_to_load_from_cache", find):
         return needs_of(profile)
 
 

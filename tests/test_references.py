@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
-from bench.references import load_captions, load_letters, load_reference, reference_names
-from bench.references.captions import truth_digest
-from bench.references.files import SHIPPED
-from bench.references.record import add_run, record
-from bench.references.store import read_reference
+from bench.base.errors import UserError
+from bench.evaluation.references import load_captions, load_letters, load_reference, reference_names
+from bench.evaluation.references.captions import truth_digest
+from bench.evaluation.references.files import SHIPPED
+from bench.evaluation.references.record import add_run, record
+from bench.evaluation.references.store import read_reference
 from bench.tasks import MATCHERS
 from tests.compare_runs import captions_xlsx, keep_letters, questions_xlsx
 from tests.task_files import RECORDED, needs_recorded
@@ -64,7 +64,9 @@ def test_a_recipe_counts_what_its_csv_holds_and_carries_no_text(name: str) -> No
 def test_recording_again_gives_the_shipped_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.references.files.SHIPPED", tmp_path / "nothing shipped yet")
+    monkeypatch.setattr(
+        "bench.evaluation.references.files.SHIPPED", tmp_path / "nothing shipped yet"
+    )
     for path in record(RECORDED, tmp_path):
         for file in (path, path.with_suffix(".json")):
             assert file.read_bytes() == (SHIPPED / file.name).read_bytes()

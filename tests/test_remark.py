@@ -2,8 +2,8 @@
 
 import pytest
 
+from bench.base.remark import remark, remarks
 from bench.cli import main
-from bench.remark import remark, remarks
 
 
 def test_each_command_of_a_process_says_its_remark_once(

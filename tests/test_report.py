@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict
+from bench.cost.roofline import Floor, Wall
 from bench.report import markdown, print_timings, print_verdicts, timings, write_report
 from bench.report.blame import GAP, Blame, blame
 from bench.report.cells import in_time
 from bench.report.origin import Origin
-from bench.timing.roofline import Floor, Wall
 from bench.timing.samples import Block, Samples
-from bench.verdict import Outcome, Verdict
 
 GOOD = Verdict(
     gate="accuracy/floor",

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.history.page import write_history_page
-from bench.history.series import all_series
-from bench.history.store import Entry
+from bench.base.verdict import Outcome
 from bench.report import Picture
 from bench.report.blame import Blame
 from bench.report.evidence import Evidence
+from bench.report.history.page import write_history_page
+from bench.report.history.series import all_series
+from bench.report.history.store import Entry
 from bench.report.origin import Origin
 from bench.report.page import render_report
-from bench.sweep.page import write_sweep
-from bench.verdict import Outcome
+from bench.report.sweep.page import write_sweep
 from tests.browser import look_at
 from tests.reports import FLIPS, samples, sweep, timed, verdict
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict
 from bench.report.junit import junit
-from bench.verdict import Outcome, Verdict
 from tests.reports import verdict
 
 ALL = [

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict
 from bench.report import Picture
 from bench.report.blame import Blame
 from bench.report.evidence import Evidence
 from bench.report.origin import Origin
 from bench.report.page import render_report
 from bench.timing.samples import Samples
-from bench.verdict import Outcome, Verdict
 from tests.reports import FLIPS, samples, sweep, timed, verdict
 
 ORIGIN = Origin(

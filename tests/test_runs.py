@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.errors import UserError
-from bench.runs.predictions import read_predictions
+from bench.evaluation.runs.predictions import read_predictions
 from tests.commands import Typed
 
 RUN = ("run", "--data", "tiny-mmbench", "--model", "tiny_hybrid", "--limit", "12")

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.comparison.side import load_side
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.evaluation.comparison.side import load_side
+from bench.evaluation.runs.identity import RUN_FILE, demand_same, read_document
+from bench.evaluation.runs.margins import read_margins
+from bench.evaluation.runs.predictions import FILE, read_predictions
+from bench.evaluation.runs.status import find_runs
 from bench.report.kept import _values
-from bench.runs.identity import RUN_FILE, demand_same, read_document
-from bench.runs.margins import read_margins
-from bench.runs.predictions import FILE, read_predictions
-from bench.runs.status import find_runs
 from tests.compare_runs import run_folder
 
 KNOWN = frozenset(range(10))

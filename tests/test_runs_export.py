@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bench.comparison.side import load_side, run_side
-from bench.errors import UserError
-from bench.runs.loop import write_score
-from bench.runs.predictions import FILE, SEAL, line, seal
+from bench.base.errors import UserError
+from bench.evaluation.comparison.side import load_side, run_side
+from bench.evaluation.runs.loop import write_score
+from bench.evaluation.runs.predictions import FILE, SEAL, line, seal
 from bench.tasks import Task, load_task
-from bench.tasks.xlsx import LONGEST_CELL, read_xlsx
+from bench.tasks.tables.xlsx import LONGEST_CELL, read_xlsx
 from tests.commands import Typed
 from tests.task_files import MMBENCH_COLUMNS, picture, rotations, write_mmbench, write_tsv
 
@@ -132,7 +132,7 @@ def test_a_disk_that_is_full_at_the_sheet_leaves_the_score(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bench.tasks.export.write_xlsx", full)
+    monkeypatch.setattr("bench.tasks.tables.export.write_xlsx", full)
     with pytest.raises(UserError, match="No space left on device"):
         finish(tmp_path, questions(tmp_path), ["B", "A"])
     assert json.loads((tmp_path / "scores.json").read_text())["value"] == 1.0

@@ -8,15 +8,15 @@ import pytest
 
 import bench
 import hybrid
-from bench.checkpoint_identity import checkpoint_files, processor_hash, weights_hash
-from bench.errors import UserError
+from bench.arms.checkpoint.identity import checkpoint_files, processor_hash, weights_hash
+from bench.arms.models import Checkpoint, load_checkpoint, resolve_keep
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
+from bench.evaluation.runs.evaluate import Options, infer_only, open_task
+from bench.evaluation.runs.folder import run_folder, set_aside
+from bench.evaluation.runs.identity import ANSWERING, IDENTITY, code_files
+from bench.evaluation.runs.predictions import FILE, SEAL, line
 from bench.fixture import dataset
-from bench.models import Checkpoint, load_checkpoint, resolve_keep
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options, infer_only, open_task
-from bench.runs.folder import run_folder, set_aside
-from bench.runs.identity import ANSWERING, IDENTITY, code_files
-from bench.runs.predictions import FILE, SEAL, line
 
 MODEL = Path(dataset.__file__).parent / "model"
 PROFILE = load_profile("tiny")
@@ -100,14 +100,14 @@ def test_each_file_of_the_code_is_seen(tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(package, "__file__", str(tmp_path / source.name / "__init__.py"))
     before = code_files()
     ours = [f"bench/{name}" for name in ANSWERING]
-    ours += [f"hybrid/{p.name}" for p in (tmp_path / "hybrid").glob("*.py")]
+    ours += [p.relative_to(tmp_path).as_posix() for p in (tmp_path / "hybrid").rglob("*.py")]
     assert sorted(before) == sorted(ours) and len(ours) > 15
     for name in ours:
         append(tmp_path / name)
         now = code_files()
         assert [n for n in before if now[n] != before[n]] == [name]
         before = now
-    append(tmp_path / "bench" / "demo.py")
+    append(tmp_path / "bench" / "report" / "demo.py")
     assert code_files() == before
 
 

@@ -12,19 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from bench.arms.models import Checkpoint, load_checkpoint, resolve_keep
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
 from bench.cli import main
-from bench.errors import UserError
-from bench.models import Checkpoint, load_checkpoint, resolve_keep
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options, evaluate, infer_only, open_task, score_only
-from bench.runs.lock import locked
-from bench.runs.predictions import FILE, line
-from bench.runs.recording import RecordingAnswerer
+from bench.evaluation.runs.evaluate import Options, evaluate, infer_only, open_task, score_only
+from bench.evaluation.runs.lock import locked
+from bench.evaluation.runs.predictions import FILE, line
+from bench.evaluation.runs.recording import RecordingAnswerer
 from bench.tasks import Task
 
 PROFILE = load_profile("tiny")
 KEEP = resolve_keep("18", PROFILE)
-OTHER = "import sys, time; from pathlib import Path; from bench.runs.lock import locked\n"
+OTHER = (
+    "import sys, time; from pathlib import Path; from bench.evaluation.runs.lock import locked\n"
+)
 HOLD = f"{OTHER}with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
 TAKE = f"{OTHER}with locked(Path(sys.argv[1])): pass"
 
@@ -115,7 +117,7 @@ def test_the_lock_is_held_while_the_run_goes_on_and_is_scored(
         )
         refused.append(taking.returncode)
 
-    for place in ("bench.runs.loop.demand_same", "bench.runs.loop.seal"):
+    for place in ("bench.evaluation.runs.loop.demand_same", "bench.evaluation.runs.loop.seal"):
         monkeypatch.setattr(place, another)
     task, options = asked(tmp_path)
     monkeypatch.setattr(type(task), "write_official", another)
@@ -160,7 +162,7 @@ def test_a_file_system_without_locks_is_one_line(
     def flock(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("bench.runs.lock.fcntl.flock", flock)
+    monkeypatch.setattr("bench.evaluation.runs.lock.fcntl.flock", flock)
     with (
         pytest.raises(UserError, match="its file system has no locks") as raised,
         locked(tmp_path / "model" / "data"),

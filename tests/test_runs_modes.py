@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
-from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options, evaluate, infer_only, open_task, score_only
-from bench.runs.loop import by_length
-from bench.runs.predictions import FILE, SEAL, appending, line, merge, read_all
-from bench.runs.status import find_runs
+from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
+from bench.evaluation.runs.evaluate import Options, evaluate, infer_only, open_task, score_only
+from bench.evaluation.runs.loop import by_length
+from bench.evaluation.runs.predictions import FILE, SEAL, appending, line, merge, read_all
+from bench.evaluation.runs.status import find_runs
 from bench.tasks import load_task
 from tests.task_files import rotations, write_mmbench
 
@@ -78,7 +78,7 @@ def test_inferring_and_scoring_apart_is_the_same_as_at_once(
     run = infer_into(checkpoint, apart)
     assert {path.name for path in run.iterdir()} == ANSWERED
     monkeypatch.setattr(
-        "bench.runs.evaluate.RecordingAnswerer", None
+        "bench.evaluation.runs.evaluate.RecordingAnswerer", None
     )  # scoring has no use for a model
     score_in(apart)
     for name in (FILE, "scores.json", "tiny_hybrid_tiny-mmbench_acc.csv"):
@@ -231,12 +231,12 @@ def test_a_full_disk_leaves_what_was_written(
             raise OSError(28, "No space left on device")
         return line(index, answer)
 
-    monkeypatch.setattr("bench.runs.loop.line", full_after_one_batch)
+    monkeypatch.setattr("bench.evaluation.runs.loop.line", full_after_one_batch)
     with pytest.raises(UserError, match=r"No space left on device; .* continue with --reuse"):
         infer_into(checkpoint, chosen)
     (status,) = find_runs(tmp_path)
     assert status.answered == 4
-    monkeypatch.setattr("bench.runs.loop.line", line)
+    monkeypatch.setattr("bench.evaluation.runs.loop.line", line)
     infer_into(checkpoint, replace(chosen, reuse=True))
     assert find_runs(tmp_path)[0].complete
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.arms.models import Checkpoint, load_checkpoint, resolve_keep
+from bench.arms.profiles import load_profile
 from bench.cli import main
-from bench.models import Checkpoint, load_checkpoint, resolve_keep
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options, infer_only, open_task
-from bench.runs.predictions import FILE, SEAL
-from bench.runs.status import find_runs
+from bench.evaluation.runs.evaluate import Options, infer_only, open_task
+from bench.evaluation.runs.predictions import FILE, SEAL
+from bench.evaluation.runs.status import find_runs
 from bench.tasks.load import FIXTURE_DATA
 
 PROFILE = load_profile("tiny")

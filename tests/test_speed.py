@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import torch
 
+from bench.arms.untrained import TRUE_DEPTH, batch_of, untrained_llava
+from bench.base.verdict import Outcome, Verdict
+from bench.cost.roofline import LlavaShape, prefill, vision
 from bench.gates.latency import Bounds, measure_until_decided
 from bench.timing.arms import dense_arm, hybrid_arm
 from bench.timing.clock import HostClock
 from bench.timing.interleave import Arm, Stopwatch
-from bench.timing.roofline import LlavaShape, prefill, vision
 from bench.timing.samples import Samples
-from bench.untrained import TRUE_DEPTH, batch_of, untrained_llava
-from bench.verdict import Outcome, Verdict
 from hybrid import HybridConfig, hybridize
 from tests.played_back import PLAYBACK, play_back
 

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor
 
-from bench.errors import UserError
-from bench.models import Answerer, load_checkpoint, padded_to_square
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options, evaluate, open_task
+from bench.arms.models import Answerer, load_checkpoint, padded_to_square
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
+from bench.evaluation.runs.evaluate import Options, evaluate, open_task
 from hybrid import Keep
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

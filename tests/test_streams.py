@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.tasks.table import Table
-from bench.tasks.xlsx import write_xlsx
+from bench.tasks.tables.table import Table
+from bench.tasks.tables.xlsx import write_xlsx
 from tests.compare_runs import OPTIONS, questions_xlsx
 
 BENCH = (sys.executable, "-m", "bench")
@@ -126,7 +126,7 @@ def test_what_nobody_foresaw_is_no_failed_gate(
 PLOTTING = """
 import sys
 from bench.cli import main
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.gates import goldens
 
 def draw(**_):

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
-from bench.subsets import load_subset, names, simple, stratified
-from bench.subsets.__main__ import coco_500, mmbench_300
+from bench.base.errors import UserError
 from bench.tasks import load_task
-from bench.tasks.xlsx import read_xlsx
+from bench.tasks.subsets import load_subset, names, simple, stratified
+from bench.tasks.subsets.__main__ import coco_500, mmbench_300
+from bench.tasks.tables.xlsx import read_xlsx
 from tests.task_files import RECORDED, needs_recorded, rotations, write_mmbench
 
 MMBENCH = RECORDED / "dense" / "llava_v1.5_7b_MMBench_DEV_EN.xlsx"
 COCO = RECORDED / "dense" / "llava_v1.5_7b_COCO_VAL.xlsx"
-SHIPPED = Path(__file__).parents[1] / "bench" / "subsets"
+SHIPPED = Path(__file__).parents[1] / "bench" / "tasks" / "subsets"
 
 
 def test_a_file_holds_an_index_a_line_and_comments(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from bench.supported import PYTHONS
+from bench.base.supported import PYTHONS
 
 ROOT = Path(__file__).parents[1]
 ELSEWHERE = """

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.report.plots.labels import place_labels
 from bench.report.plots.style import new_figure, styled
-from bench.sweep.grid import parse_grid
-from bench.sweep.page import write_sweep
-from bench.sweep.result import Sweep, pareto_front, point_cells, saved_sweep
+from bench.report.sweep.grid import parse_grid
+from bench.report.sweep.page import write_sweep
+from bench.report.sweep.result import Sweep, pareto_front, point_cells, saved_sweep
 from hybrid.config import ConfigError
 from tests.reports import point, sweep
 

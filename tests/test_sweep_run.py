@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options
-from bench.sweep.grid import parse_grid
-from bench.sweep.result import Sweep
-from bench.sweep.run import Timed, run_sweep
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
+from bench.evaluation.runs.evaluate import Options
+from bench.report.sweep.grid import parse_grid
+from bench.report.sweep.result import Sweep
+from bench.report.sweep.run import Timed, run_sweep
 from tests.commands import Typed
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 import torch
 
+import bench.gates.sync.subjects
 import bench.syncs.cuda
-import bench.syncs.subjects
+from bench.arms.weights import Weights
+from bench.base.verdict import Outcome, Verdict
 from bench.cli import main
-from bench.gates import waits_gpu
+from bench.gates.sync import gpu as waits_gpu
+from bench.gates.sync.subjects import STAND_IN, Subject, full_size
+from bench.gates.sync.subjects import subject as real_subject
 from bench.syncs.report import Report
-from bench.syncs.subjects import STAND_IN, Subject, full_size
-from bench.syncs.subjects import subject as real_subject
-from bench.verdict import Outcome, Verdict
-from bench.weights import Weights
 from hybrid import HybridConfig
 from hybrid.graphs import GraphedLlava
 from hybrid.model import HybridLlava
@@ -40,7 +40,7 @@ def syncs(
         config = None if name == "tiny" else HYBRID
         return Subject(name, llava, config, vars(batch(3, "first")))
 
-    monkeypatch.setattr(bench.syncs.subjects, "subject", small)
+    monkeypatch.setattr(bench.gates.sync.subjects, "subject", small)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.chdir(tmp_path)  # for the report
@@ -164,7 +164,7 @@ def test_on_a_gpu_random_weights_are_watched_at_full_size_too(
     monkeypatch.setattr(waits_gpu, "gpu_gate", small)
     monkeypatch.setattr(waits_gpu, "full_size_gate", large)
     monkeypatch.setattr(
-        bench.syncs.subjects, "full_size", lambda name, keep, *_: full_size(name, keep, "cpu")
+        bench.gates.sync.subjects, "full_size", lambda name, keep, *_: full_size(name, keep, "cpu")
     )
     code, out, _ = syncs("--weights", weights)
     assert "syncs/gpu reported" in out

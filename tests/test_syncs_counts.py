@@ -9,16 +9,16 @@ import pytest
 import torch
 
 import hybrid
-from bench.gates import waits
-from bench.gates.syncs import syncs_gate
-from bench.gates.waits import NEW_TOKENS, Watched, meta_verdict, static_verdict, waits_gate
-from bench.gates.waits_gpu import _none_at_all
+from bench.base.verdict import Outcome, Verdict
+from bench.gates.sync import gate as waits
+from bench.gates.sync.gate import NEW_TOKENS, Watched, meta_verdict, static_verdict, waits_gate
+from bench.gates.sync.gpu import _none_at_all
+from bench.gates.sync.ledger import Entry, compare
+from bench.gates.sync.lint import lint_source
+from bench.gates.sync.subjects import Subject
+from bench.gates.sync.verdicts import syncs_gate
 from bench.syncs import Report, SyncError, detect_syncs, forbid_syncs, stage
-from bench.syncs.ledger import Entry, compare
-from bench.syncs.lint import lint_source
 from bench.syncs.second_opinion import second_opinion
-from bench.syncs.subjects import Subject
-from bench.verdict import Outcome, Verdict
 from hybrid import HybridConfig, HybridLlava
 from tests.llavas import batch, random_llava
 

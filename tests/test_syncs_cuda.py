@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.cuda import _gpu_trace
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.syncs import cuda, stage
 from bench.syncs.catalogue import CLEAN, WAITS, Example, Inputs
 from bench.syncs.cuda import detect_cuda_syncs, has_gpu

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from bench.gates import waits_gpu
-from bench.gates.waits_gpu import full_size_gate, gpu_gate
+from bench.base.verdict import Outcome, Verdict
+from bench.gates.sync import gpu as waits_gpu
+from bench.gates.sync.gpu import full_size_gate, gpu_gate
+from bench.gates.sync.subjects import Subject
 from bench.syncs import proof
 from bench.syncs.proof import BackPressure
 from bench.syncs.report import Report
 from bench.syncs.sites import Site
-from bench.syncs.subjects import Subject
-from bench.verdict import Outcome, Verdict
 from hybrid import HybridConfig, HybridLlava
 from tests.llavas import batch, random_llava
 

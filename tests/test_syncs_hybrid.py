@@ -8,11 +8,11 @@ import torch
 
 import hybrid.model
 import hybrid.vision
-from bench.gates.syncs import syncs_gate
+from bench.base.verdict import Outcome
+from bench.gates.sync.ledger import load_ledger
+from bench.gates.sync.scenarios import hybrid_stages, watch_hybrid, watch_transformers
+from bench.gates.sync.verdicts import syncs_gate
 from bench.syncs import Report, detect_syncs
-from bench.syncs.ledger import load_ledger
-from bench.syncs.scenarios import hybrid_stages, watch_hybrid, watch_transformers
-from bench.verdict import Outcome
 from hybrid import HybridConfig, HybridLlava, hybridize
 from tests.llavas import VISION_BLOCKS, Longest, batch, in_turns, random_llava
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.errors import UserError
-from bench.gates.syncs import syncs_gate
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome
+from bench.gates.sync.ledger import Entry, compare, load_ledger
+from bench.gates.sync.verdicts import syncs_gate
 from bench.syncs import Report, detect_syncs
-from bench.syncs.ledger import Entry, compare, load_ledger
-from bench.verdict import Outcome
 
 
 def waits(times: int) -> Report:

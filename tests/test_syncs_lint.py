@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.gates.sync.lint import lint_paths, lint_source
 from bench.syncs.catalogue import copies, reads, shapes
-from bench.syncs.lint import lint_paths, lint_source
 
 
 @pytest.mark.parametrize(

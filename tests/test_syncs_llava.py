@@ -9,8 +9,8 @@ import torch
 import transformers
 from torch import Tensor
 
+from bench.arms.untrained import batch_of
 from bench.syncs import Label, Report, detect_syncs, label_stages, prefill_then_decode
-from bench.untrained import batch_of
 from tests.llavas import SHAPE, batch, random_llava
 
 NEW_TOKENS = 6

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from bench.gates.sync.scenarios import hybrid_stages, watch_hybrid
 from bench.syncs import Report, detect_syncs
-from bench.syncs.scenarios import hybrid_stages, watch_hybrid
 from hybrid import HybridConfig, HybridLlava, hybridize
 from hybrid.state import Trace
 from tests.llavas import VISION_BLOCKS, Longest, batch, in_turns, random_llava

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks import load_task
-from bench.tasks.caption_lists import parse_references
-from bench.tasks.captions import score_captions
-from bench.tasks.tsv import read_tsv
+from bench.tasks.captions.lists import parse_references
+from bench.tasks.captions.scores import score_captions
+from bench.tasks.tables.tsv import read_tsv
 from tests.task_files import picture, write_tsv
 
 REFERENCES = {

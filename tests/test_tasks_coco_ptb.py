@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.arms.profiles import load_profile
+from bench.base.errors import UserError
+from bench.evaluation.runs.evaluate import Options
 from bench.gates import quality
-from bench.profiles import load_profile
-from bench.runs.evaluate import Options
 from bench.tasks import Score, comparable, load_task, read_predictions
-from bench.tasks.coco import CocoCaptions
-from bench.tasks.java import java_version
-from bench.tasks.meteor import meteor
+from bench.tasks.captions.coco import CocoCaptions
+from bench.tasks.captions.java import java_version
+from bench.tasks.captions.meteor import meteor
+from bench.tasks.captions.spice import check_spice, spice
+from bench.tasks.captions.tokenise import ptb_tokenise
 from bench.tasks.mmbench import MMBench
-from bench.tasks.spice import check_spice, spice
-from bench.tasks.tokenise import ptb_tokenise
 from hybrid import Keep
 from tests.task_files import rotations, write_mmbench
 from tests.test_tasks_coco import CAPTIONS, REFERENCES, write_coco
@@ -160,7 +160,7 @@ def test_a_meteor_that_says_nothing_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_java(tmp_path, "import time; time.sleep(60)", monkeypatch)
-    monkeypatch.setattr("bench.tasks.meteor.START_S", 0.5)
+    monkeypatch.setattr("bench.tasks.captions.meteor.START_S", 0.5)
     with pytest.raises(UserError, match="METEOR stopped half-way: it said nothing"):
         meteor({1: ["a cat"]}, {1: "a cat"})
 
@@ -271,7 +271,7 @@ def test_the_accuracy_gate_refuses_arms_of_different_recipes(
 @needs_java
 def test_spice_says_what_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """pycocoevalcap would start a download here, and wait for it."""
-    monkeypatch.setattr("bench.tasks.spice.PARSER", ("no-such-parser.jar",))
+    monkeypatch.setattr("bench.tasks.captions.spice.PARSER", ("no-such-parser.jar",))
     with pytest.raises(UserError, match=r"SPICE needs no-such-parser\.jar in .*spice/lib; with a"):
         load_task(
             write_coco(tmp_path / "a.tsv", dict(REFERENCES)), tokeniser="ptb", with_spice=True
@@ -289,7 +289,7 @@ def test_spice_refuses_a_java_that_is_too_new(
     stated: str, major: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake_java(tmp_path, VERSION % stated, monkeypatch)
-    monkeypatch.setattr("bench.tasks.spice.PARSER", ())
+    monkeypatch.setattr("bench.tasks.captions.spice.PARSER", ())
     assert java_version(str(tmp_path / "bin" / "java")) == major
     if major == 17:
         with pytest.raises(UserError, match="InaccessibleObjectException on Java 16 and later"):
@@ -310,7 +310,7 @@ def test_spice_is_the_mean_of_what_its_program_answers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Against a stand-in for the program: its parser is not on the package index."""
-    monkeypatch.setattr("bench.tasks.spice.PARSER", ())
+    monkeypatch.setattr("bench.tasks.captions.spice.PARSER", ())
     fake_java(tmp_path, VERSION % "11.0.2" + ANSWERING % 0, monkeypatch)
     found = spice(REFERENCES, CAPTIONS)
     assert found.value == pytest.approx((0.5 + 0.25 + 0.25) / 3) and found.count == 3

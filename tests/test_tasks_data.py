@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFile
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks import load, load_task, score_file
-from bench.tasks.images import ImageError, decode_image
-from bench.tasks.tsv import read_tsv
+from bench.tasks.tables.images import ImageError, decode_image
+from bench.tasks.tables.tsv import read_tsv
 from tests.task_files import MMBENCH_COLUMNS, picture, rotations, write_mmbench, write_tsv
 
 

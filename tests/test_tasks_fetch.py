@@ -18,11 +18,12 @@ from typing import IO, Any
 import pytest
 
 from bench import cli
-from bench.errors import UserError
-from bench.tasks import download, load
-from bench.tasks import fetch as fetch_module
-from bench.tasks.download import Download, web_address
-from bench.tasks.fetch import fetch
+from bench.base.errors import UserError
+from bench.tasks import load
+from bench.tasks.sources import download
+from bench.tasks.sources import fetch as fetch_module
+from bench.tasks.sources.download import Download, web_address
+from bench.tasks.sources.fetch import fetch
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB, eight chunks
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks import load_task, score_file
 from bench.tasks.load import FIXTURE_DATA
 

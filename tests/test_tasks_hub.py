@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks import load_task
 from tests.task_files import picture, rotations, write_mmbench, write_tsv
 

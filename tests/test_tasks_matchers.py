@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks.matchers import MATCHERS, get_matcher
 
 OPTIONS = {"A": "teddy bear", "B": "rabbit", "C": "cat", "D": "dog"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks import load_task, standard_error
 from tests.task_files import rotations, write_mmbench
 

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
 
 from bench import cli
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks import load_task
 from tests.task_files import picture, rotations, write_mmbench, write_tsv
 

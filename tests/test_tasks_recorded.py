@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks import Score, comparable, read_predictions, score_file
 from tests.task_files import RECORDED, needs_recorded
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.tasks import load_task, read_predictions, score_file
-from bench.tasks.table import Table
-from bench.tasks.xlsx import read_xlsx, write_xlsx
+from bench.tasks.tables.table import Table
+from bench.tasks.tables.xlsx import read_xlsx, write_xlsx
 from tests.task_files import MMBENCH_COLUMNS, rotations, write_mmbench
 
 COLUMNS = ["index", "question", "A", "B", "answer", "prediction"]
@@ -211,7 +211,7 @@ def test_a_row_far_out_ends_the_reading(
 
 
 def test_columns_far_out_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.tasks.xlsx.MOST_CELLS", 3 * 16384)
+    monkeypatch.setattr("bench.tasks.tables.xlsx.MOST_CELLS", 3 * 16384)
     path = write_sheet(tmp_path / "a.xlsx", [GOOD])
     far = b"".join(b'<row r="%d"><c r="XFD%d"/></row>' % (n, n) for n in range(3, 9))
     repacked(path, SHEET, lambda xml: xml.replace(b"</sheetData>", far + b"</sheetData>"))
@@ -224,7 +224,7 @@ def test_a_workbook_that_unpacks_to_more_than_is_allowed_is_not_unpacked(
 ) -> None:
     path = write_sheet(tmp_path / "a.xlsx", [GOOD])
     repacked(path, SHEET, lambda xml: xml + b" " * 1_000_000)
-    monkeypatch.setattr("bench.tasks.xlsx.MOST_BYTES", 1_000_000)
+    monkeypatch.setattr("bench.tasks.tables.xlsx.MOST_BYTES", 1_000_000)
     with pytest.raises(UserError, match=r"a\.xlsx: unpacks to 1,0\d\d,\d\d\d bytes, more than"):
         score_file(path)
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from bench.tasks import load_task, matchers, score_file
-from bench.tasks.captions import score_captions
-from bench.tasks.tsv import read_tsv
-from bench.tasks.xlsx import write_xlsx
+from bench.tasks.captions.scores import score_captions
+from bench.tasks.tables.tsv import read_tsv
+from bench.tasks.tables.xlsx import write_xlsx
 from tests.task_files import rotations, write_mmbench
 
 WORDS = [

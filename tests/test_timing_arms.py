@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.cost.roofline import Ceiling, LlavaShape, answer_floors
 from bench.timing.arms import dense_arm, floors_of, hybrid_arm
 from bench.timing.interleave import timed_call
-from bench.timing.roofline import Ceiling, LlavaShape, answer_floors
 from hybrid import HybridConfig, HybridLlava, hybridize
 from tests.llavas import VISION_BLOCKS, batch, random_llava
 

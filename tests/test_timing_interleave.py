@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 import pytest
 import torch
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.timing.clock import CudaClock, HostClock, clock_for
 from bench.timing.interleave import (
     Arm,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.timing.clock import HostClock
 from bench.timing.interleave import Call, measure
 from bench.timing.remote import Job, Pool, Worker, pools

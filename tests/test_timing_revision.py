@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.timing.revision import checked_out
 from tests.git_repositories import commit, git, repository
 

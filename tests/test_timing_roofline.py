@@ -5,11 +5,8 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
-from bench.cost.stages import config_7b
-from bench.timing import host
-from bench.timing.gpu import known_gpu, load_gpu
-from bench.timing.host import measure_host_ceiling
-from bench.timing.roofline import (
+from bench.cost.gpu import known_gpu, load_gpu
+from bench.cost.roofline import (
     Ceiling,
     LlavaShape,
     Wall,
@@ -20,6 +17,9 @@ from bench.timing.roofline import (
     prefill,
     vision,
 )
+from bench.cost.stages import config_7b
+from bench.timing import host
+from bench.timing.host import measure_host_ceiling
 
 SHAPE = LlavaShape.from_config(config_7b(), element_bytes=2)
 H100_BF16 = Ceiling(name="h100", flops_per_s=800e12, bytes_per_s=3.35e12)

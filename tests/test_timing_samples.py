@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.timing.conditions import Conditions
 from bench.timing.samples import Block, Samples
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.remark import remark
+from bench.base.remark import remark
 from bench.timing import case, pinning, worker
 from bench.timing.interleave import Arm, Stopwatch
 from bench.timing.worker import _WARM_UP, _Worker

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from bench.errors import UserError
-from bench.verdict import Outcome, Verdict, decide, exit_code
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict, decide, exit_code
 
 
 def verdict(outcome: Outcome, **numbers: float | str) -> Verdict:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.models import Checkpoint, load_checkpoint
-from bench.profiles import load_profile
-from bench.vocabulary import said, unknown_in, unknown_words
+from bench.arms.models import Checkpoint, load_checkpoint
+from bench.arms.profiles import load_profile
+from bench.arms.vocabulary import said, unknown_in, unknown_words
 from tests.task_files import picture, rotations, write_mmbench
 from tests.typed import typed
 
@@ -29,7 +29,7 @@ def run(
     capsys: pytest.CaptureFixture[str],
 ) -> Run:
     """`run` on the data of a file; what it says on standard error."""
-    monkeypatch.setattr("bench.models.load_checkpoint", lambda profile: checkpoint)
+    monkeypatch.setattr("bench.arms.models.load_checkpoint", lambda profile: checkpoint)
 
     def answered(data: object, *more: str) -> str:
         given = ["--data", data, "--model", "tiny_hybrid", "--work-dir", tmp_path / "out"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import checkout
+from bench.base import checkout
 from bench.report.origin import revision
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ def test_outside_and_in_other_projects_nothing_is_asked(other: Path) -> None:
 
 @pytest.fixture
 def committed(other: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """`bench.checkout` asks git about a repository of the test."""
+    """`bench.base.checkout` asks git about a repository of the test."""
     (other / ".gitignore").write_text("__pycache__/\nsecret.py\n")
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
         subprocess.run([*GIT, *command], cwd=other, check=True)
@@ -84,7 +84,7 @@ def committed(other: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("file", "changed"),
     [
         ("hybrid/new.py", True),
-        ("bench/profiles/mine.toml", True),
+        ("bench/arms/profiles/mine.toml", True),
         ("golden/case.txt", True),
         ("hybrid/secret.py", True),  # ignored by git, not by Python
         ("hybrid/__init__.py", True),

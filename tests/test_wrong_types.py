@@ -10,25 +10,25 @@ from typing import Any
 
 import pytest
 
-from bench import pull_request
-from bench.comparison.same import demand_comparable, demand_same_model
-from bench.comparison.side import load_side
-from bench.errors import UserError
-from bench.gatecheck.record import read_manifest
-from bench.gatecheck.recording import SHIPPED
-from bench.history.series import all_series, series_cells
-from bench.history.store import append, read_history, read_report
-from bench.references.captions import add_captions
-from bench.references.store import print_references, read_reference
+from bench.base.errors import UserError
+from bench.evaluation.comparison.same import demand_comparable, demand_same_model
+from bench.evaluation.comparison.side import load_side
+from bench.evaluation.references.captions import add_captions
+from bench.evaluation.references.store import print_references, read_reference
+from bench.evaluation.runs.identity import demand_same
+from bench.evaluation.runs.rescore import read_answers
+from bench.evaluation.runs.status import find_runs
+from bench.report import pull_request
+from bench.report.history.series import all_series, series_cells
+from bench.report.history.store import append, read_history, read_report
 from bench.report.kept import _values
 from bench.report.plots.style import plain_svg
 from bench.report.plots.sweep import accuracy_against_latency, accuracy_against_tokens
-from bench.runs.identity import demand_same
-from bench.runs.rescore import read_answers
-from bench.runs.status import find_runs
-from bench.sweep.result import Sweep
+from bench.report.sweep.result import Sweep
 from bench.timing.ratio import paired_ratio
 from bench.timing.samples import Samples
+from bench.trust.gatecheck.record import read_manifest
+from bench.trust.gatecheck.recording import SHIPPED
 from tests.commands import Typed
 from tests.compare_runs import keep_letters, run_folder
 from tests.reports import samples, sweep

@@ -13,7 +13,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bench.checkout import foreign_code, imported_packages
+from bench.base.checkout import foreign_code, imported_packages
+from bench.base.errors import UserError
+from bench.base.installation import how_to_install
+from bench.base.printable import printable
+from bench.base.remark import remarks
 from bench.cli import (
     accuracy,
     bisect,
@@ -33,10 +37,6 @@ from bench.cli import (
 )
 from bench.cli.streams import chain, discard_output, lenient_streams
 from bench.cli.usage import PROGRAM, OneLineUsage, is_program
-from bench.errors import UserError
-from bench.installation import how_to_install
-from bench.printable import printable
-from bench.remark import remarks
 
 INTERRUPTED = 130
 

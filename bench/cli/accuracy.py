@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bench.arms.weights import Weights
+from bench.base.errors import UserError
 from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import (
     DEFAULT_MATCHER,
@@ -24,8 +26,6 @@ from bench.cli.options import (
     given_options,
     leave,
 )
-from bench.errors import UserError
-from bench.weights import Weights
 
 app = typer.Typer()
 
@@ -80,22 +80,22 @@ def accuracy(
         )
     from rich.console import Console
 
-    from bench.gates.breakdown import (
+    from bench.arms.models import resolve_keep
+    from bench.arms.needs import prepare, quality_minutes
+    from bench.arms.profiles import TASKS, load_profile
+    from bench.evaluation.runs.evaluate import Options, model_name, open_task
+    from bench.evaluation.runs.ranks import demand_alone
+    from bench.evaluation.statistics.breakdown import (
         CATEGORY_COLUMNS,
         CATEGORY_TITLE,
         category_cells,
         category_rows,
     )
     from bench.gates.quality import asked_of, quality_gate
-    from bench.history.store import history_file
-    from bench.models import resolve_keep
-    from bench.needs import prepare, quality_minutes
-    from bench.profiles import TASKS, load_profile
     from bench.report import print_table, print_verdicts, write_report
+    from bench.report.history.store import history_file
     from bench.report.kept import kept_pictures
-    from bench.runs.evaluate import Options, model_name, open_task
-    from bench.runs.ranks import demand_alone
-    from bench.sweep.result import saved_sweep
+    from bench.report.sweep.result import saved_sweep
 
     demand_alone()
     chosen = load_profile(profile, thresholds).in_dtype(dtype)

@@ -24,8 +24,8 @@ def bisect(
 
     Example: python -m bench bisect main~20 main --gate accuracy -- --keep 36
     """
-    from bench.bisect import bisect as search
-    from bench.bisect.story import tell
+    from bench.gates.bisect import bisect as search
+    from bench.gates.bisect.story import tell
 
     repository = Path.cwd()
     found = search(repository, good, bad, gate, options or [])

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from bench.arms.weights import Weights
+from bench.base.errors import UserError
 from bench.cli.heeded import demand_heeded
 from bench.cli.options import WeightsOption, WorkDirOption, command_line, leave
-from bench.errors import UserError
-from bench.weights import Weights
 
 app = typer.Typer()
 
@@ -23,7 +23,7 @@ def cost(
         str | None,
         typer.Option(
             help="Judge nothing; predict the time of each stage on h100, h200, a100, 4090 or a "
-            ".toml file like bench/timing/gpus.toml, and name the wall it stands against."
+            ".toml file like bench/cost/gpus.toml, and name the wall it stands against."
         ),
     ] = None,
     weights: WeightsOption = Weights.RANDOM,
@@ -36,8 +36,8 @@ def cost(
     Example: python -m bench cost --gpu h100
     """
     from bench.gates.cost import cost_gate, print_predictions, rewrite_for_review
-    from bench.history.store import history_file
     from bench.report import print_verdicts, write_report
+    from bench.report.history.store import history_file
 
     if weights is not Weights.RANDOM:
         raise UserError("costs are counted without weights: leave out --weights")

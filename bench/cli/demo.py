@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from bench.base.errors import UserError
 from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import KeepOption, OwnProfileOption, ThresholdsOption
-from bench.errors import UserError
 
 app = typer.Typer()
 
@@ -45,13 +45,13 @@ def demo(
     """
     from rich.console import Console
 
-    from bench.demo import demonstrate
-    from bench.models import resolve_keep
-    from bench.needs import prepare
-    from bench.profiles import hybrid_of, load_profile, profile_of_model
+    from bench.arms.models import resolve_keep
+    from bench.arms.needs import prepare
+    from bench.arms.profiles import hybrid_of, load_profile, profile_of_model
+    from bench.evaluation.runs.ranks import demand_alone
     from bench.report import print_line, print_table
     from bench.report.cells import in_time
-    from bench.runs.ranks import demand_alone
+    from bench.report.demo import demonstrate
 
     demand_alone()
     image, question = _image_and_question(words or [])

@@ -17,8 +17,8 @@ def edited(
 
     Example: python -m bench edited --base main
     """
-    from bench.edited import edited_since
-    from bench.printable import printable
+    from bench.base.printable import printable
+    from bench.report.edited import edited_since
 
     found = edited_since(base)
     print("This change edits what judges it:" if found else "This change edits nothing that judges")

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from bench.base.errors import UserError
 from bench.cli.heeded import demand_heeded
 from bench.cli.options import command_line, leave
-from bench.errors import UserError
 
 app = typer.Typer()
 
@@ -50,21 +50,21 @@ def gate_check(
 
     if record is not None:
         demand_heeded(context, "gate-check --record")
-        from bench.gatecheck.record import record as record_series
+        from bench.trust.gatecheck.record import record as record_series
 
         record_series(record, minutes=minutes, command=command, progress=say)
         return
     if live is not None:
         demand_heeded(context, "gate-check --live")
-        from bench.gatecheck.live import live_verdicts
-        from bench.gatecheck.tables import live_rates
+        from bench.trust.gatecheck.live import live_verdicts
+        from bench.trust.gatecheck.tables import live_rates
 
         judged = live_verdicts(live, reproduce=command, progress=say)
         verdicts = live_rates(judged, reproduce=command, console=console)
     else:
         demand_heeded(context, "gate-check replayed")
-        from bench.gatecheck.accuracy import accuracy_known_truths
-        from bench.gatecheck.tables import replayed_rates
+        from bench.trust.gatecheck.accuracy import accuracy_known_truths
+        from bench.trust.gatecheck.tables import replayed_rates
 
         verdicts = replayed_rates(recording, reproduce=command, console=console)
         verdicts += accuracy_known_truths(reproduce=command)

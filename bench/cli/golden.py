@@ -24,8 +24,8 @@ def golden(
     Example: python -m bench golden
     """
     from bench.gates.goldens import golden_gate, regenerate_for_review
-    from bench.history.store import history_file
     from bench.report import print_verdicts, write_report
+    from bench.report.history.store import history_file
 
     if regen:
         demand_heeded(context, "--regen")

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from bench.arms.weights import Weights
+from bench.base.errors import UserError
 from bench.cli.options import WeightsOption, command_line
-from bench.errors import UserError
-from bench.weights import Weights
 
 app = typer.Typer()
 PROFILE = "llava-1.5-7b"
@@ -19,7 +19,9 @@ def gpu_check(
     weights: WeightsOption = Weights.RANDOM,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where the numbers go; bench/results/<device>.json if not given."),
+        typer.Option(
+            help="Where the numbers go; bench/gates/gpucheck/results/<device>.json if not given."
+        ),
     ] = None,
     budget: Annotated[
         float, typer.Option(min=60, help="Seconds in all, the model's loading aside.")
@@ -48,14 +50,14 @@ def gpu_check(
             "gpu-check measures what only a GPU can show, and torch sees no CUDA device: run it on"
             " a machine with one and a CUDA build of torch"
         )
-    from bench.gpucheck.check import check, device_name, results_file, show
-    from bench.gpucheck.parts import named_parts
-    from bench.gpucheck.subject import checked_on_gpu
-    from bench.gpucheck.targets import exit_code
-    from bench.needs import prepare
-    from bench.profiles import load_profile
+    from bench.arms.needs import prepare
+    from bench.arms.profiles import load_profile
+    from bench.gates.gpucheck.check import check, device_name, results_file, show
+    from bench.gates.gpucheck.parts import named_parts
+    from bench.gates.gpucheck.subject import checked_on_gpu
+    from bench.gates.gpucheck.targets import exit_code
+    from bench.gates.sync.subjects import subject
     from bench.report.origin import origin_here
-    from bench.syncs.subjects import subject
     from bench.timing.case import timed_model
 
     wanted = named_parts(part)

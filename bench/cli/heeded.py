@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from bench.base.errors import UserError
 from bench.cli.options import is_given
-from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.profiles import Profile
+    from bench.arms.profiles import Profile
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def demand_arm_heeds(
     profile: "Profile", arm: str, *, keep: str | None, thresholds: str | None
 ) -> None:
     """Raises UserError for a --keep or --thresholds that the arm has no use for."""
-    from bench.models import arm_config
+    from bench.arms.models import arm_config
     from hybrid import Keep
 
     config = arm_config(arm, profile, Keep(count=1))

@@ -41,11 +41,11 @@ def show(
         return
     from rich.console import Console
 
-    from bench.history.page import headline, write_history_page
-    from bench.history.select import select
-    from bench.history.series import COLUMNS, all_series, series_cells
-    from bench.history.store import history_file, read_history
     from bench.report import print_line, print_table
+    from bench.report.history.page import headline, write_history_page
+    from bench.report.history.select import select
+    from bench.report.history.series import COLUMNS, all_series, series_cells
+    from bench.report.history.store import history_file, read_history
 
     path = history_file(file)
     chosen = select(read_history(path), machine)
@@ -69,7 +69,7 @@ def add(
 
     Example: python -m bench history add outputs
     """
-    from bench.history.store import append, history_file, read_report
+    from bench.report.history.store import append, history_file, read_report
 
     path = history_file(file)
     for entry in read_report(folder):

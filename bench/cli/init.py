@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import UserError
-from bench.shell import shell_line
+from bench.base.errors import UserError
+from bench.base.shell import shell_line
 
 if TYPE_CHECKING:
-    from bench.profiles.draft import Draft
+    from bench.arms.profiles.draft import Draft
     from bench.tasks.task import Kind
 
 app = typer.Typer()
@@ -42,9 +42,9 @@ def init(
         sources["coco"] = captions
     if not sources:
         raise UserError("init needs data to ask: give --data with a .tsv file, or --captions")
-    from bench.printable import printable
-    from bench.profiles.draft import draft
-    from bench.tasks.atomic import write_atomically
+    from bench.arms.profiles.draft import draft
+    from bench.base.atomic import write_atomically
+    from bench.base.printable import printable
 
     found = draft(checkpoint, sources, out)
     write_atomically(out, found.text.encode())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.arms.weights import Weights
 from bench.cli.heeded import demand_heeded
 from bench.cli.options import (
     DtypeOption,
@@ -17,7 +18,6 @@ from bench.cli.options import (
     given_options,
     leave,
 )
-from bench.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,18 +100,18 @@ def latency(
 
         python -m bench latency --profile llava-1.5-7b --weights random
     """
-    from bench.errors import UserError
+    from bench.arms.models import resolve_keep
+    from bench.arms.needs import latency_minutes, prepare
+    from bench.arms.profiles import load_profile
+    from bench.base.atomic import write_atomically
+    from bench.base.errors import UserError
+    from bench.evaluation.runs.ranks import demand_alone
     from bench.gates.speed import Request, speed_gate
-    from bench.history.store import append, history_file, read_entry
-    from bench.models import resolve_keep
-    from bench.needs import latency_minutes, prepare
-    from bench.profiles import load_profile
     from bench.report import print_timings, print_verdicts, write_report
     from bench.report.benchmarks import benchmark_json
+    from bench.report.history.store import append, history_file, read_entry
     from bench.report.origin import origin_here
-    from bench.runs.ranks import demand_alone
-    from bench.sweep.result import saved_sweep
-    from bench.tasks.atomic import write_atomically
+    from bench.report.sweep.result import saved_sweep
 
     demand_alone()
     if aa and against is not None:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from bench.base.errors import UserError
 from bench.cli.heeded import demand_heeded
 from bench.cli.options import WorkDirOption, command_line, leave
-from bench.errors import UserError
 
 app = typer.Typer()
 
@@ -44,9 +44,9 @@ def mutants(
     """
     from rich.console import Console
 
-    from bench.mutants.mutant import load_mutants
-    from bench.mutants.template import add_mutant
     from bench.report import print_line, print_table, print_verdicts
+    from bench.trust.mutants.mutant import load_mutants
+    from bench.trust.mutants.template import add_mutant
 
     console = Console()
     if add is not None:
@@ -66,7 +66,7 @@ def mutants(
         print_table(console, title, ("mutant", "function", "what it does", "source"), rows)
         return
     try:
-        from bench.mutants.command import COLUMNS, cells, judge, unexpected, write_session
+        from bench.trust.mutants.command import COLUMNS, cells, judge, unexpected, write_session
     except ModuleNotFoundError as error:
         if error.name != "pytest":
             raise

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import UserError
-from bench.home import expanded
-from bench.shell import quoted, shell_line
-from bench.weights import Weights
+from bench.arms.weights import Weights
+from bench.base.errors import UserError
+from bench.base.home import expanded
+from bench.base.shell import quoted, shell_line
 
 if TYPE_CHECKING:
-    from bench.verdict import Verdict
+    from bench.base.verdict import Verdict
 
 ReferencesOption = Annotated[
     Path | None,
@@ -168,6 +168,6 @@ def _anywhere(name: str, value: object) -> str:
 
 def leave(verdicts: "list[Verdict]") -> None:
     """End with the exit code that the verdicts mean."""
-    from bench.verdict import exit_code
+    from bench.base.verdict import exit_code
 
     raise typer.Exit(exit_code(verdicts))

@@ -73,11 +73,10 @@ def run(
 
     Example: python -m bench run --data tiny-mmbench --model tiny_hybrid --keep 36
     """
-    from bench.models import arm_config, load_checkpoint, resolve_keep
-    from bench.needs import prepare
-    from bench.profiles import load_profile, profile_of_model
-    from bench.report import print_score
-    from bench.runs.evaluate import (
+    from bench.arms.models import arm_config, load_checkpoint, resolve_keep
+    from bench.arms.needs import prepare
+    from bench.arms.profiles import load_profile, profile_of_model
+    from bench.evaluation.runs.evaluate import (
         Options,
         describe,
         evaluate,
@@ -86,8 +85,9 @@ def run(
         open_task,
         score_only,
     )
-    from bench.runs.ranks import joined
-    from bench.subsets import load_subset
+    from bench.evaluation.runs.ranks import joined
+    from bench.report import print_score
+    from bench.tasks.subsets import load_subset
 
     name, arm = profile_of_model(model, profile_file)
     profile = load_profile(name, thresholds)
@@ -139,7 +139,7 @@ def status(
 
     Example: python -m bench status outputs
     """
-    from bench.runs.status import find_runs
+    from bench.evaluation.runs.status import find_runs
 
     for found in find_runs(folder):
         print(found.text())
@@ -156,7 +156,7 @@ def fetch(
 
     Example: python -m bench fetch MMBench_DEV_EN
     """
-    from bench.tasks.fetch import fetch as fetch_data
+    from bench.tasks.sources.fetch import fetch as fetch_data
 
     print(fetch_data(name, url=url))
 
@@ -184,11 +184,11 @@ def score(
     from bench.tasks import read_predictions
 
     if file.is_dir():
-        from bench.runs.folder import sheet_in
+        from bench.evaluation.runs.folder import sheet_in
 
         file = sheet_in(file) or file / "predictions.jsonl"
     if data is None and file.suffix == ".jsonl" and (file.parent / "run.json").is_file():
-        from bench.runs.rescore import read_answers
+        from bench.evaluation.runs.rescore import read_answers
 
         task, answers = read_answers(file, matcher=matcher, tokeniser=tokeniser, with_spice=spice)
     else:
@@ -239,14 +239,14 @@ def compare(
     Examples: python -m bench compare outputs/tiny/tiny-mmbench outputs/tiny_hybrid/tiny-mmbench
               python -m bench compare dense_MMBench.xlsx mine_MMBench.xlsx --margin 0.03
     """
+    from bench.arms.profiles import load_profile
     from bench.cli.options import command_line, leave
-    from bench.comparison.compare import compare as compare_sides
-    from bench.comparison.compare import print_comparison
-    from bench.comparison.judge import judge
-    from bench.comparison.page import write_page
-    from bench.comparison.side import load_side
-    from bench.profiles import load_profile
+    from bench.evaluation.comparison.compare import compare as compare_sides
+    from bench.evaluation.comparison.compare import print_comparison
+    from bench.evaluation.comparison.side import load_side
+    from bench.gates.judge import judge
     from bench.report import print_verdicts
+    from bench.report.comparison.page import write_page
 
     profile = None if profile_file is None else load_profile(profile_file)
     sides = [load_side(text, matcher=matcher, references=references) for text in (before, after)]
@@ -274,7 +274,7 @@ def list_references(references: ReferencesOption = None) -> None:
 
     Example: python -m bench reference list
     """
-    from bench.references import print_references
+    from bench.evaluation.references import print_references
 
     print_references(references)
 
@@ -295,7 +295,7 @@ def add_reference(
 
     Example: python -m bench reference add outputs/tiny/tiny-mmbench --name dense
     """
-    from bench.references.record import add_side, side_of
+    from bench.evaluation.references.record import add_side, side_of
 
     side = side_of(run, matcher)
     demand_heeded(context, side.kind)

@@ -46,15 +46,15 @@ def sweep(
     """
     from rich.console import Console
 
-    from bench.needs import prepare
-    from bench.profiles import load_profile
+    from bench.arms.needs import prepare
+    from bench.arms.profiles import load_profile
+    from bench.evaluation.runs.evaluate import Options
+    from bench.evaluation.runs.ranks import demand_alone
     from bench.report import print_line, print_table
-    from bench.runs.evaluate import Options
-    from bench.runs.ranks import demand_alone
-    from bench.sweep.grid import parse_grid
-    from bench.sweep.page import write_sweep
-    from bench.sweep.result import COLUMNS, pareto_front, point_cells
-    from bench.sweep.run import Timed, run_sweep
+    from bench.report.sweep.grid import parse_grid
+    from bench.report.sweep.page import write_sweep
+    from bench.report.sweep.result import COLUMNS, pareto_front, point_cells
+    from bench.report.sweep.run import Timed, run_sweep
 
     demand_alone()
     cells = parse_grid(keep, merge)

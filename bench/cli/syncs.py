@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.arms.weights import Weights
+from bench.base.errors import UserError
 from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import (
     KeepOption,
@@ -15,13 +17,11 @@ from bench.cli.options import (
     given_options,
     leave,
 )
-from bench.errors import UserError
-from bench.weights import Weights
 
 if TYPE_CHECKING:
-    from bench.gates.waits import Watched
-    from bench.syncs.subjects import Subject
-    from bench.verdict import Verdict
+    from bench.base.verdict import Verdict
+    from bench.gates.sync.gate import Watched
+    from bench.gates.sync.subjects import Subject
 
 app = typer.Typer()
 
@@ -70,18 +70,18 @@ def syncs(
     """
     if static:
         demand_heeded(context, "syncs --static")
-        from bench.gates.waits import static_verdict
+        from bench.gates.sync.gate import static_verdict
         from bench.report import print_verdicts
 
         verdicts = [static_verdict(reproduce=command_line())]
         print_verdicts(verdicts, title="waits")
         leave(verdicts)
-    from bench.gates.waits import watch
-    from bench.history.store import history_file
-    from bench.profiles import hybrid_of, load_profile, profile_of_model
+    from bench.arms.profiles import hybrid_of, load_profile, profile_of_model
+    from bench.gates.sync.gate import watch
+    from bench.gates.sync.subjects import subject
     from bench.report import write_report
+    from bench.report.history.store import history_file
     from bench.syncs.cuda import has_gpu
-    from bench.syncs.subjects import subject
 
     if trace or compare is not None:
         demand_heeded(context, "syncs unjudged")
@@ -131,10 +131,10 @@ def _judge(
     profile_file: str | None,
     json_file: Path | None,
 ) -> "list[Verdict]":
-    from bench.gates.waits import waits_gate, watch
+    from bench.gates.sync.gate import waits_gate, watch
+    from bench.gates.sync.subjects import subject
     from bench.report import print_verdicts
     from bench.syncs.cuda import SKIPPED
-    from bench.syncs.subjects import subject
 
     if of.config is None:
         raise UserError(
@@ -146,8 +146,8 @@ def _judge(
     document |= {"cpu": _document(watched), "gpu": SKIPPED}
     print(watched.report.text())
     if gpu:
-        from bench.gates.waits_gpu import full_size_gate, gpu_gate
-        from bench.syncs.subjects import full_size
+        from bench.gates.sync.gpu import full_size_gate, gpu_gate
+        from bench.gates.sync.subjects import full_size
         from hybrid.graphs import GraphedLlava
 
         on_gpu = subject(of.name, keep, profile_file=profile_file, device="cuda", weights=weights)
@@ -183,6 +183,6 @@ def _write(file: Path | None, document: dict[str, Any]) -> None:
         return
     import json
 
-    from bench.tasks.atomic import write_atomically
+    from bench.base.atomic import write_atomically
 
     write_atomically(file, (json.dumps(document, indent=2) + "\n").encode())

@@ -10,8 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from bench.errors import UserError
-from bench.gate_names import gate_name
+from bench.base.errors import UserError
+from bench.gates.names import gate_name
 
 # typer raises click's exceptions, or since 0.26 those of its own copy of click.
 _UsageError: type[Exception] = typer.BadParameter.mro()[1]

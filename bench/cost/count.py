@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from bench.cost.memory import LiveMemory
-from bench.timing.roofline import Work
+from bench.cost.roofline import Work
 
 # Operators that start no kernel although torch does not call them views.
 _NO_KERNEL = {

@@ -1,7 +1,7 @@
 """Counts turned into time: how long a GPU takes for a stage, and what it spends that time on.
 
 Every operator takes the longer of its FLOPs and its bytes at the GPU's full rate, one after the
-other (`bench.timing.roofline`). Submitting them goes on beside that and costs so many microseconds
+other (`bench.cost.roofline`). Submitting them goes on beside that and costs so many microseconds
 each. A stage takes the longer of the two sums. The rates are ceilings, so this is how fast the code
 as it is could run, not how fast it will.
 """
@@ -9,8 +9,8 @@ as it is could run, not how fast it will.
 from dataclasses import dataclass
 
 from bench.cost.count import Cost
-from bench.timing.gpu import Gpu
-from bench.timing.roofline import Wall, seconds_at
+from bench.cost.gpu import Gpu
+from bench.cost.roofline import Wall, seconds_at
 
 
 @dataclass(frozen=True, kw_only=True)

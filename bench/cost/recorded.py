@@ -4,9 +4,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
+from bench.base.errors import UserError
 from bench.cost.count import TOTALS
 from bench.cost.stages import ARMS, BATCHES, cost_of
-from bench.errors import UserError
 from bench.goldens.sealed import read_sealed, write_sealed
 from bench.goldens.store import FOLDER
 

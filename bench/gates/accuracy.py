@@ -5,11 +5,12 @@ from numbers import Real
 
 import numpy as np
 
-from bench.errors import UserError
-from bench.gates.breakdown import breakdown, category_numbers, said_worse
-from bench.gates.matching import matched_ids
-from bench.gates.noninferior import difference_verdict, floor_verdict
-from bench.gates.paired import (
+from bench.base.errors import UserError
+from bench.base.verdict import Verdict, decide
+from bench.evaluation.statistics.breakdown import breakdown, category_numbers, said_worse
+from bench.evaluation.statistics.matching import matched_ids
+from bench.evaluation.statistics.noninferior import difference_verdict, floor_verdict
+from bench.evaluation.statistics.paired import (
     decisions,
     difference_interval,
     mcnemar_p,
@@ -18,8 +19,7 @@ from bench.gates.paired import (
     two_sided_mcnemar_p,
     wilson_interval,
 )
-from bench.gates.ties import Flips, count_flips
-from bench.verdict import Verdict, decide
+from bench.evaluation.statistics.ties import Flips, count_flips
 
 
 def accuracy_gate(
@@ -41,11 +41,11 @@ def accuracy_gate(
     floor: the circular accuracy below which no comparison helps. On a subset it is what the
         recorded run scored on those same questions: `floor_on`.
     categories: level -> question -> its category, for the breakdown in the numbers; the reason
-        names categories that are significantly worse (`bench.gates.breakdown`).
+        names categories that are significantly worse (`statistics.breakdown`).
     near_ties: flipped question -> whether rounding explains it, None where that was not recorded
-        (`bench.gates.ties`). All flips count, near-ties too; the reason tells them apart.
+        (`statistics.ties`). All flips count, near-ties too; the reason tells them apart.
 
-    Paired: one-sided 95% bounds of the difference (`bench.gates.paired`). PASS if even the lower
+    Paired: one-sided 95% bounds of the difference (`statistics.paired`). PASS if even the lower
     bound is above -margin, FAIL if even the upper one is below it, else UNSURE. The floor is
     compared with the accuracy itself, beside its Wilson interval.
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from bench.errors import UserError
-from bench.gates.matching import matched_ids
-from bench.gates.noninferior import difference_verdict, floor_verdict
-from bench.verdict import Verdict, decide
+from bench.base.errors import UserError
+from bench.base.verdict import Verdict, decide
+from bench.evaluation.statistics.matching import matched_ids
+from bench.evaluation.statistics.noninferior import difference_verdict, floor_verdict
 
 RESAMPLES = 10_000
 SEED = 20_140_501  # of the resamples, so that a verdict can be repeated

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome
 from bench.timing.ratio import Ratio
-from bench.verdict import Outcome
 
 SMALLEST_EFFECT = {"cpu": 0.05, "cuda": 0.03}
 """Device type -> the share by which an answer must differ before anyone cares."""

@@ -9,13 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from bench.errors import UserError
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict, decide
 from bench.gates.compared import Compared, Comparison, compare
 from bench.timing.clock import Clock
 from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup
 from bench.timing.ratio import Ratio, paired_ratio
 from bench.timing.samples import DISTURBED, Samples
-from bench.verdict import Outcome, Verdict, decide
 
 Bounds = Mapping[str, Mapping[str, float]]
 """Arm -> stage -> the highest acceptable ratio to the reference arm; `hybrid-to-off`: to off."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from bench.base.progress import progress
 from bench.gates.latency import confidence_of_look
 from bench.gates.speed import HYBRID, STAGES, Request
-from bench.progress import progress
 from bench.report.cells import in_time
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup

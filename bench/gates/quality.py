@@ -5,21 +5,21 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from bench.comparison.flips import near_ties
-from bench.comparison.recorded import cut
-from bench.comparison.same import demand_comparable, demand_same_model
-from bench.comparison.side import Side, load_side, run_side
-from bench.errors import UserError
+from bench.arms.models import Answerer, Checkpoint, load_checkpoint
+from bench.arms.profiles import Profile, QualityGate
+from bench.base.errors import UserError
+from bench.base.verdict import Verdict
+from bench.evaluation.comparison.flips import near_ties
+from bench.evaluation.comparison.recorded import cut
+from bench.evaluation.comparison.same import demand_comparable, demand_same_model
+from bench.evaluation.comparison.side import Side, load_side, run_side
+from bench.evaluation.runs.evaluate import Options, evaluate, folder_of, open_task
+from bench.evaluation.runs.lock import locked
 from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.gates.captions import caption_gate, paired_gate
-from bench.models import Answerer, Checkpoint, load_checkpoint
-from bench.profiles import Profile, QualityGate
-from bench.runs.evaluate import Options, evaluate, folder_of, open_task
-from bench.runs.lock import locked
-from bench.subsets import load_subset
 from bench.tasks import DEFAULT_PROMPT, Task, comparable
+from bench.tasks.subsets import load_subset
 from bench.tasks.task import NOT_RECORDED, Kind
-from bench.verdict import Verdict
 from hybrid import Keep
 
 Judged = tuple[Kind, str]  # kind of data, and arm

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import torch
 
+from bench.arms.profiles import Profile
+from bench.arms.weights import Weights
+from bench.base.progress import progress
+from bench.base.verdict import Verdict
 from bench.gates.compared import SMALLEST_EFFECT, Comparison
 from bench.gates.latency import arms_in, measure_until_decided
-from bench.profiles import Profile
-from bench.progress import progress
 from bench.report import Timing, timings
 from bench.timing.arms import ceiling_of
 from bench.timing.case import Case, timed_model
@@ -19,8 +21,6 @@ from bench.timing.memory import peak_bytes
 from bench.timing.remote import Job, Pool, pools
 from bench.timing.revision import checked_out, this_checkout
 from bench.timing.samples import Samples
-from bench.verdict import Verdict
-from bench.weights import Weights
 from hybrid import Keep
 
 ARMS = ("dense", "off", "random", "hybrid")

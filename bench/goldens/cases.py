@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.arms.models import load_checkpoint
+from bench.arms.profiles import load_profile
+from bench.arms.untrained import Shape
 from bench.goldens.integers import DEEP, IMAGES, SHAPE, integer_llava, prompt
 from bench.goldens.record import Record, fingerprint, record
-from bench.models import load_checkpoint
-from bench.profiles import load_profile
 from bench.tasks import load_task
-from bench.untrained import Shape
 from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
 from hybrid.merging import THRESHOLDS_72OUT

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
-from bench.untrained import PATCH, Shape
+from bench.arms.untrained import PATCH, Shape
 
 SIDE = 24
 SHAPE = Shape(side=SIDE, text_layers=4, vocabulary=64)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError
-from bench.reading import Unreadable, read_object
-from bench.tasks.atomic import write_atomically
+from bench.base.atomic import write_atomically
+from bench.base.errors import UserError
+from bench.base.reading import Unreadable, read_object
 
 SEAL = "sha256"
 

@@ -11,13 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UserError
+from bench.base.atomic import write_atomically
+from bench.base.errors import UserError
+from bench.base.reading import read_bytes, read_utf8
 from bench.goldens.cases import Made, cases
 from bench.goldens.picture import describe
 from bench.goldens.record import records_from_text, records_to_text
 from bench.goldens.sealed import edited, read_sealed, write_sealed
-from bench.reading import read_bytes, read_utf8
-from bench.tasks.atomic import write_atomically
 
 _CHECKOUT = Path(__file__).parents[2] / "golden"
 # A wheel carries the goldens inside of `bench`.

@@ -1,7 +1,7 @@
 """Verdicts and timings for people and for machines.
 
 Tables on a terminal, markdown for a pull request, JUnit XML for a dashboard, one HTML page with
-plots, and JSON for `bench.history`.
+plots, and JSON for `bench.report.history`.
 """
 
 from bench.report.cells import as_json

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.report.origin import Origin
 from bench.timing.samples import Samples
 

@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.checkout import git
-from bench.errors import UserError
+from bench.base.checkout import git
+from bench.base.errors import UserError
+from bench.base.shell import shell_line
+from bench.base.verdict import Outcome, Verdict
 from bench.report.origin import Origin
-from bench.shell import shell_line
-from bench.verdict import Outcome, Verdict
 
 RECORDS = {"golden": "golden", "cost": "bench/cost"}  # written at a commit at which all agreed
 BISECTED = ("latency", "accuracy", "cost", "golden", "syncs")
@@ -52,7 +52,7 @@ def blame(
         return None
     good, why = against, ""
     if good is None and history is not None:
-        from bench.history.store import last_green
+        from bench.report.history.store import last_green
 
         with suppress(UserError):  # a damaged history must not hide a red gate
             good = last_green(history, title, origin)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable
 
+from bench.base.verdict import Outcome, Verdict
 from bench.report.timing import Timing
 from bench.tasks.task import Metric
-from bench.verdict import Outcome, Verdict
 
 OVERALL = {0: Outcome.PASS, 1: Outcome.FAIL, 3: Outcome.UNSURE}
 VERDICT_COLUMNS = ("gate", "verdict", "value", "interval", "bound", "why")

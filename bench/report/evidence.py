@@ -6,8 +6,8 @@ from typing import Protocol
 
 from PIL import Image
 
+from bench.report.sweep.result import Sweep
 from bench.report.timing import Timing
-from bench.sweep.result import Sweep
 from bench.timing.samples import Samples
 
 

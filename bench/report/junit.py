@@ -9,7 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 
-from bench.verdict import Outcome, Verdict, exit_code
+from bench.base.verdict import Outcome, Verdict, exit_code
 
 ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 TAGS = {Outcome.FAIL: "failure", Outcome.UNSURE: "error"}

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.profiles import Profile
-from bench.reading import Unreadable
+from bench.arms.profiles import Profile
+from bench.base.errors import UserError
+from bench.base.reading import Unreadable
+from bench.evaluation.runs.identity import read_document
+from bench.evaluation.runs.scores import read_scores
 from bench.report.evidence import Picture
-from bench.runs.identity import read_document
-from bench.runs.scores import read_scores
 from bench.tasks import Task
 
 SHOWN = 3
@@ -21,7 +21,7 @@ def kept_pictures(run: Path, baseline: Path, task: Task, profile: Profile) -> li
     reduces nothing, and for weights that are not here any more: a report is worth having without
     pictures.
     """
-    from bench.comparison.pictures import arm_pictures
+    from bench.report.pictures import arm_pictures
 
     try:
         before, after = _values(baseline), _values(run)

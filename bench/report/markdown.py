@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from bench.gates.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
-from bench.printable import printable
+from bench.base.printable import printable
+from bench.base.verdict import Outcome, Verdict, exit_code
+from bench.evaluation.statistics.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
 from bench.report.blame import Blame
 from bench.report.cells import (
     OVERALL,
@@ -15,7 +16,6 @@ from bench.report.cells import (
     verdict_cells,
 )
 from bench.report.timing import Timing
-from bench.verdict import Outcome, Verdict, exit_code
 
 # Where GitHub sees a name to call, an issue or an address; a space of no width keeps it text.
 LINKED = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)

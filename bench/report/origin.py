@@ -16,10 +16,10 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
-from bench.checkout import git, is_changed
-from bench.errors import UserError
-from bench.shapes import checked
-from bench.tasks.atomic import write_atomically
+from bench.base.atomic import write_atomically
+from bench.base.checkout import git, is_changed
+from bench.base.errors import UserError
+from bench.base.shapes import checked
 
 SHOWN_SHA = 12
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from bench.base.verdict import Outcome, Verdict, exit_code
 from bench.report.blame import Blame
 from bench.report.cells import (
     OVERALL,
@@ -15,7 +16,6 @@ from bench.report.cells import (
 )
 from bench.report.evidence import Evidence
 from bench.report.origin import Origin
-from bench.verdict import Outcome, Verdict, exit_code
 
 Section = tuple[str, str, list[Markup]]
 """Heading, a sentence, plots."""

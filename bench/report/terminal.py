@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.checkout import git, is_changed
-from bench.printable import printable
+from bench.base.checkout import git, is_changed
+from bench.base.printable import printable
+from bench.base.verdict import Outcome, Verdict
 from bench.report.cells import (
     SCORE_COLUMNS,
     TIMING_COLUMNS,
@@ -20,7 +21,6 @@ from bench.report.cells import (
 from bench.report.origin import revision
 from bench.report.timing import Timing
 from bench.tasks.task import Score
-from bench.verdict import Outcome, Verdict
 
 COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "bold red", Outcome.UNSURE: "yellow"}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.timing.roofline import Floor
+from bench.cost.roofline import Floor
 from bench.timing.samples import Samples
 
 
@@ -30,7 +30,7 @@ def timings(
     *,
     case: str = "",
 ) -> list[Timing]:
-    """Every stage that was timed. floors: arm -> `bench.timing.roofline.answer_floors`."""
+    """Every stage that was timed. floors: arm -> `bench.cost.roofline.answer_floors`."""
     rows = []
     for arm, (first, _) in (samples.blocks[0] if samples.blocks else {}).items():
         for stage in first:

@@ -5,7 +5,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.errors import UserError
+from bench.base.atomic import write_atomically
+from bench.base.errors import UserError
+from bench.base.verdict import Verdict
 from bench.report.blame import blame
 from bench.report.cells import as_json
 from bench.report.evidence import Evidence, FlipCounts, Picture
@@ -13,11 +15,9 @@ from bench.report.junit import junit
 from bench.report.markdown import markdown
 from bench.report.origin import origin_here, revision, write_origin
 from bench.report.page import render_report
+from bench.report.sweep.result import Sweep
 from bench.report.timing import Timing
-from bench.sweep.result import Sweep
-from bench.tasks.atomic import write_atomically
 from bench.timing.samples import Samples
-from bench.verdict import Verdict
 
 
 def write_report(

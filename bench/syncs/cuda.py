@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.syncs.report import Report
 from bench.syncs.sites import Site, caller, callers
 from bench.syncs.stages import current_stage

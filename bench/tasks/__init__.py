@@ -1,11 +1,11 @@
 """Tasks: rows of a data file -> prompts -> answers -> a score."""
 
+from bench.tasks.captions.tokenise import DEFAULT_TOKENISER, TOKENISERS
 from bench.tasks.load import load_task
 from bench.tasks.matchers import DEFAULT_MATCHER, MATCHERS
 from bench.tasks.prompts import DEFAULT_PROMPT
 from bench.tasks.rescore import read_predictions, score_file
 from bench.tasks.task import Metric, Sample, Score, Task, comparable, standard_error
-from bench.tasks.tokenise import DEFAULT_TOKENISER, TOKENISERS
 
 __all__ = [
     "DEFAULT_MATCHER",

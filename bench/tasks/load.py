@@ -5,17 +5,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.home import home
-from bench.tasks.coco import CocoCaptions
-from bench.tasks.hub import PREFIX, read_hub
+from bench.base.errors import UserError
+from bench.base.home import home
+from bench.tasks.captions.coco import CocoCaptions
+from bench.tasks.captions.tokenise import DEFAULT_TOKENISER
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
 from bench.tasks.prompts import DEFAULT_PROMPT
-from bench.tasks.table import ALL_OPTIONS, Table, shown
+from bench.tasks.sources.hub import PREFIX, read_hub
+from bench.tasks.tables.table import ALL_OPTIONS, Table, shown
+from bench.tasks.tables.tsv import read_tsv
 from bench.tasks.task import Kind, Task
-from bench.tasks.tokenise import DEFAULT_TOKENISER
-from bench.tasks.tsv import read_tsv
 
 OPENCOMPASS = "https://opencompass.openxlab.space/utils"
 FIXTURE_DATA = Path(__file__).resolve().parents[1] / "fixture" / "data"

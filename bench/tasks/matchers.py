@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench.errors import UserError
-from bench.tasks.table import shown
+from bench.base.errors import UserError
+from bench.tasks.tables.table import shown
 
 Matcher = Callable[[str, Mapping[str, str]], str | None]
 

@@ -15,13 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from bench.tasks.atomic import write_atomically
-from bench.tasks.export import export
-from bench.tasks.images import image_loader
+from bench.base.atomic import write_atomically
 from bench.tasks.matchers import DEFAULT_MATCHER, get_matcher
 from bench.tasks.prompts import IMAGE, MULTIPLE_CHOICE_PROMPTS, get_prompt
-from bench.tasks.spreadsheets import guarded
-from bench.tasks.table import Table, shown
+from bench.tasks.tables.export import export
+from bench.tasks.tables.images import image_loader
+from bench.tasks.tables.spreadsheets import guarded
+from bench.tasks.tables.table import Table, shown
 from bench.tasks.task import (
     NOT_RECORDED,
     Metric,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from bench.errors import UserError
-from bench.tasks.table import shown
+from bench.base.errors import UserError
+from bench.tasks.tables.table import shown
 
 IMAGE = "<image>"
 DEFAULT_PROMPT = "vlmevalkit"  # there is one of this name for each kind of task

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.printable import printable
-from bench.reading import RECORDS, read_bytes
-from bench.strict_json import parse
+from bench.base.errors import UserError
+from bench.base.printable import printable
+from bench.base.reading import RECORDS, read_bytes
+from bench.base.strict_json import parse
 from bench.tasks.answers import answer_in
-from bench.tasks.coco import CocoCaptions
+from bench.tasks.captions.coco import CocoCaptions
+from bench.tasks.captions.tokenise import DEFAULT_TOKENISER
 from bench.tasks.load import kind_of, load_task
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
-from bench.tasks.table import shown
+from bench.tasks.tables.table import shown
+from bench.tasks.tables.xlsx import read_xlsx
 from bench.tasks.task import Score, Task, check_predictions
-from bench.tasks.tokenise import DEFAULT_TOKENISER
-from bench.tasks.xlsx import read_xlsx
 
 
 def score_file(

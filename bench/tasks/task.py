@@ -9,8 +9,8 @@ from typing import Literal, Protocol
 
 from PIL import Image
 
-from bench.errors import UserError
-from bench.tasks.table import Table
+from bench.base.errors import UserError
+from bench.tasks.tables.table import Table
 
 Kind = Literal["mmbench", "coco"]
 NOT_RECORDED = "not recorded"

@@ -13,12 +13,12 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import StoppingCriteria
 
-from bench.finite import demand_finite
-from bench.models import Answerer
-from bench.timing.gpu import known_gpu
+from bench.arms.finite import demand_finite
+from bench.arms.models import Answerer
+from bench.cost.gpu import known_gpu
+from bench.cost.roofline import Ceiling, Floor, LlavaShape, answer_floors
 from bench.timing.host import measure_host_ceiling
 from bench.timing.interleave import Arm, Stopwatch
-from bench.timing.roofline import Ceiling, Floor, LlavaShape, answer_floors
 from hybrid import HybridLlava
 
 

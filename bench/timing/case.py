@@ -7,15 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.errors import UserError
-from bench.models import Answerer, Checkpoint, arm_config, load_checkpoint
-from bench.profiles import Profile
-from bench.random_weights import random_model, random_prompts
+from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint
+from bench.arms.profiles import Profile
+from bench.arms.random_weights import random_model, random_prompts
+from bench.arms.weights import Weights
+from bench.base.errors import UserError
+from bench.cost.roofline import Ceiling, Floor
 from bench.tasks import load_task
 from bench.timing.arms import finite_arm, floors_of
 from bench.timing.interleave import Arm
-from bench.timing.roofline import Ceiling, Floor
-from bench.weights import Weights
 from hybrid import HybridConfig, HybridLlava, Keep
 
 
@@ -49,7 +49,7 @@ class Case:
         return cls(profile, model.llava, keep, encoded)
 
     def arm(self, name: str) -> Arm:
-        """By a name of `bench.models.ARMS`.
+        """By a name of `bench.arms.models.ARMS`.
 
         Raises:
             UserError: its logits are not finite, as `demand_finite` says.

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 
 Mark = Any  # a clock's own: a HostMark on the CPU, an event on CUDA
 

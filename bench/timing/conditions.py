@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, with_config
 
-from bench.shapes import Count, Number, Seconds
+from bench.base.shapes import Count, Number, Seconds
 from bench.timing.nvml import SLOWDOWNS, Nvml
 
 MOST_OTHER_LOAD = 0.10  # of a call's time, on a quiet machine

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from bench.timing.roofline import Ceiling
+from bench.cost.roofline import Ceiling
 
 MATRICES = (1024, 2048)  # rows: 2.1 and 17 GFLOP a product; which is faster depends on the core
 # A small model's weights stay in the cache, which is faster than memory. A floor must not count

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.timing.allocator import hold_memory
 from bench.timing.clock import Clock, CudaClock, HostClock, Mark
 from bench.timing.conditions import BlockConditions, Conditions, Observer

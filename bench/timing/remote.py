@@ -22,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from bench.timing.conditions import Conditions
 from bench.timing.interleave import Arm, Call
 from bench.timing.revision import Revision
@@ -33,7 +33,7 @@ _LAST_CALL_S = 10  # for a worker that is told to end while it still works
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """What a worker builds. thresholds, keep, weights: as on the command line. arm: of
-    `bench.models`."""
+    `bench.arms.models`."""
 
     profile: str
     thresholds: str | None

@@ -12,8 +12,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 
-from bench.checkout import TRUSTED
-from bench.errors import UserError
+from bench.base.checkout import TRUSTED
+from bench.base.errors import UserError
 
 # Set by git for its hooks; they would turn the commands below to another checkout.
 _HOOK_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")

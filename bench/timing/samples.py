@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from bench.errors import UserError
-from bench.reading import Unreadable, read_json
-from bench.shapes import Seconds, checked
-from bench.tasks.atomic import write_atomically
+from bench.base.atomic import write_atomically
+from bench.base.errors import UserError
+from bench.base.reading import Unreadable, read_json
+from bench.base.shapes import Seconds, checked
 from bench.timing.conditions import (
     BlockConditions,
     Conditions,

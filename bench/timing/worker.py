@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from bench.errors import UserError
-from bench.remark import remarks
+from bench.base.errors import UserError
+from bench.base.remark import remarks
 from bench.timing.allocator import hold_memory
 
 _WARM_UP = 2  # calls at each batch size
@@ -69,11 +69,11 @@ class _Worker:
         import torch
 
         import hybrid
-        from bench.profiles import load_profile
+        from bench.arms.profiles import load_profile
+        from bench.arms.weights import Weights
         from bench.timing.case import Case, timed_model
         from bench.timing.clock import clock_for
         from bench.timing.interleave import timed_call
-        from bench.weights import Weights
         from hybrid import Keep
 
         self.hybrid = str(Path(hybrid.__file__).resolve().parent)

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 from tests.mutation.listed import Mutant, changed_lines, judge, load_equivalent
 
 ROOT = Path(__file__).parents[2]

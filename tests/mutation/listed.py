@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import UserError
+from bench.base.errors import UserError
 
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 Key = tuple[str, str]

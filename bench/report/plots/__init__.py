@@ -1,5 +1,5 @@
 """Plots as SVG: inline in a page, whose colours they take, or alone in a file."""
 
-from bench.home import quiet_matplotlib
+from bench.base.home import quiet_matplotlib
 
 quiet_matplotlib()  # before any plot imports it

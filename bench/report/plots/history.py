@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.history.series import Series
+from bench.report.history.series import Series
 from bench.report.plots.style import colour, new_figure, styled
 
 LABELS = 6  # commits named below the axis

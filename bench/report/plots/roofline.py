@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.cost.roofline import Ceiling
 from bench.report.plots.style import arm_looks, colour, new_figure, plain_numbers, styled, with_unit
 from bench.report.timing import Timing
-from bench.timing.roofline import Ceiling
 
 STAGE_MARKERS = {"prefill": "o", "decode": "^", "answer": "s"}
 ASIDE = 1.07  # factor between arms that do the same work, so that no mark hides another

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from bench.report.plots.labels import place_labels
 from bench.report.plots.style import colour, new_figure, plain_numbers, styled
-from bench.sweep.result import Point, Sweep, pareto_front
+from bench.report.sweep.result import Point, Sweep, pareto_front
 
 SERIES = (("merged", True, "blue", "D"), ("not merged", False, "vermillion", "o"))
 ASIDE = {True: 0.97, False: 1.03}  # on the axis of tokens, where equal accuracies would hide

@@ -1,0 +1,1 @@
+"""A checkpoint's files, checked and named before a model is made of them."""

@@ -1,0 +1,128 @@
+"""A profile's model at its true shape with random weights, made in place: nothing is downloaded.
+
+Random weights answer nothing, but they cost what trained ones do: latency, cost and waits of the
+model can be measured with them. Their prompts are as long as MMBench's.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, LlavaConfig
+
+from bench.arms.checkpoint.config import checked_config
+from bench.arms.greedy import answer_greedily
+from bench.arms.models import DTYPES, demand_aggregation_layer, demand_device
+from bench.arms.profiles import Profile
+from bench.base.errors import UserError
+from bench.cost.stages import config_7b
+
+GIB = 1 << 30
+# Beside the weights: activations, caches of a batch, and the libraries' own workspaces.
+ROOM_BESIDE_WEIGHTS = 1.25
+CHECKPOINT_7B = "llava-hf/llava-1.5-7b-hf"
+TEXT_BEFORE, TEXT_AFTER = 35, 29  # with 576 patches: 640 tokens, as `bench.cost.stages` counts
+FIRST_WORD = 3  # ids below it are padding, begin and end
+
+
+def true_config(profile: Profile) -> LlavaConfig:
+    """The sizes of the profile's model, known without its checkpoint.
+
+    Raises:
+        UserError: they are neither shipped nor LLaVA-1.5-7B's.
+    """
+    path = Path(profile.model.path)
+    if path.is_dir():
+        config: LlavaConfig = checked_config(str(path))
+        return config
+    if profile.model.checkpoint == CHECKPOINT_7B:
+        return config_7b()
+    raise UserError(
+        f"--weights random: the sizes of {path} are not known here: set the profile's checkpoint"
+        f" to {CHECKPOINT_7B}, or to a folder with its config.json"
+    )
+
+
+def random_llava(config: LlavaConfig, *, dtype: torch.dtype, device: torch.device) -> Any:
+    """A `LlavaForConditionalGeneration` in evaluation mode whose answers never end.
+
+    Weights are drawn on `device` in `dtype`, without a copy in float32; the caller's random stream
+    is left as it was.
+    """
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        with device:
+            made: Any = AutoModelForImageTextToText
+            llava = made.from_config(config, dtype=dtype)
+    llava.generation_config.eos_token_id = None
+    return llava.eval()
+
+
+def random_model(profile: Profile) -> Any:
+    """The profile's model with random weights, on its device and in its type.
+
+    Raises:
+        UserError: the device is missing, its memory does not suffice, or the profile's reduction
+            does not fit the model.
+    """
+    demand_device(profile)
+    config: Any = true_config(profile)
+    dtype = DTYPES[profile.model.dtype]
+    demand_aggregation_layer(profile, config.text_config.num_hidden_layers)
+    device = torch.device(profile.model.device)
+    check_room(config, dtype=dtype, device=device)
+    torch.set_num_threads(profile.model.threads)
+    llava = random_llava(config, dtype=dtype, device=device)
+    answer_greedily(llava, profile.model.path)
+    llava.generation_config.eos_token_id = None
+    return llava
+
+
+def random_prompts(config: Any, batch: int) -> dict[str, Tensor]:
+    """The same prompts at every call, on the host.
+
+    Returns:
+        input_ids [B, S] int64 with the image behind the first `TEXT_BEFORE` words and S the patches
+        and 64, attention_mask [B, S] int64, pixel_values [B, 3, H, W] float32.
+    """
+    generator = torch.Generator().manual_seed(1)
+    image, vocabulary = config.image_token_id, config.text_config.vocab_size
+    words = torch.randint(
+        FIRST_WORD, vocabulary - 1, (batch, TEXT_BEFORE + TEXT_AFTER), generator=generator
+    )
+    words += words >= image  # every word but the placeholder
+    side = config.vision_config.image_size
+    patches = (side // config.vision_config.patch_size) ** 2
+    placeholders = torch.full((batch, patches), image)
+    ids = torch.cat([words[:, :TEXT_BEFORE], placeholders, words[:, TEXT_BEFORE:]], dim=1)
+    pixels = torch.randn(batch, 3, side, side, generator=generator)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": pixels}
+
+
+def weight_bytes(config: LlavaConfig, dtype: torch.dtype) -> int:
+    """Of all parameters, without making them."""
+    llava = random_llava(config, dtype=dtype, device=torch.device("meta"))
+    return sum(parameter.nbytes for parameter in llava.parameters())
+
+
+def check_room(config: LlavaConfig, *, dtype: torch.dtype, device: torch.device) -> None:
+    """Raises UserError that names the GiB needed, if `device` has less memory free."""
+    needed = ROOM_BESIDE_WEIGHTS * weight_bytes(config, dtype)
+    free = free_bytes(device)
+    if free < needed:
+        where = "the GPU" if device.type == "cuda" else "this machine"
+        raise UserError(
+            f"random weights of this shape need {needed / GIB:.1f} GiB of memory, {where} has"
+            f" {free / GIB:.1f} GiB free: stop what else runs, or take a larger one"
+        )
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can be taken on `device`; of the host, what the kernel says is available."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) << 10
+    raise UserError("/proc/meminfo does not say how much memory is free: run this on Linux")

@@ -1,0 +1,1 @@
+"""What every wing stands on: errors, reading files from outside, progress, verdicts."""

@@ -1,5 +1,0 @@
-"""Finds the commit that turned a gate red."""
-
-from bench.bisect.search import GATES, Found, bisect
-
-__all__ = ["GATES", "Found", "bisect"]

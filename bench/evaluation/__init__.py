@@ -1,0 +1,1 @@
+"""What does it answer? Runs, references, and two runs side by side."""

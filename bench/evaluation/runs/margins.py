@@ -1,0 +1,78 @@
+"""`margins.jsonl`: how near the first tokens of each answer were to being other ones.
+
+Beside `predictions.jsonl` and not in it: answers are the same however a run was batched, cut up
+or interrupted, while logits agree only within rounding. A run without this file, or a sample
+without a line in it, has margins that were not recorded.
+"""
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.base.atomic import write_atomically
+from bench.base.errors import UserError
+from bench.base.strict_json import parse
+from bench.evaluation.runs.predictions import whole_lines
+from bench.tasks.answers import is_whole
+
+FILE = "margins.jsonl"
+RANK_FILES = "margins.rank-*.jsonl"
+TOKENS = 8  # recorded of an answer: a letter is read from the first few
+
+
+@dataclass(frozen=True)
+class Tops:
+    """The first `TOKENS` tokens of an answer, its end token included.
+
+    ids: what was chosen, the token of the largest logit.
+    logits: for each the largest and the second largest logit.
+    """
+
+    ids: tuple[int, ...]
+    logits: tuple[tuple[float, float], ...]
+
+
+def line(index: int, tops: Tops) -> str:
+    logits = [[round(top, 6), round(second, 6)] for top, second in tops.logits]
+    return json.dumps({"index": index, "ids": tops.ids, "logits": logits}) + "\n"
+
+
+def read_margins(folder: Path, known: Collection[int], *, repair: bool = False) -> dict[int, Tops]:
+    """What is recorded in all files of a run. Of two lines for a sample the later one holds: a
+    run that was killed between its margin and its answer has written both again.
+
+    Raises:
+        UserError: for a damaged line before the last one.
+    """
+    margins: dict[int, Tops] = {}
+    for path in (folder / FILE, *sorted(folder.glob(RANK_FILES))):
+        for number, text in enumerate(whole_lines(path, repair=repair), start=1):
+            try:
+                row = parse(text)
+                pairs = tuple((float(top), float(second)) for top, second in row["logits"])
+                tops, index = Tops(tuple(row["ids"]), pairs), row["index"]
+                if not all(map(is_whole, (index, *tops.ids))):
+                    raise TypeError("ids are whole numbers")
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
+                raise UserError(
+                    f"{path}: line {number} is damaged; delete that line, its margin is then not"
+                    " recorded"
+                ) from error
+            if index in known:
+                margins[index] = tops
+    return margins
+
+
+def merge(folder: Path, order: Iterable[int]) -> None:
+    """Write what is recorded into one file, in the order of the data; drop the ranks' files, and
+    files that hold nothing."""
+    indices = list(order)
+    margins = read_margins(folder, set(indices))
+    content = "".join(line(index, margins[index]) for index in indices if index in margins)
+    if content:
+        write_atomically(folder / FILE, content.encode())
+    else:
+        (folder / FILE).unlink(missing_ok=True)
+    for part in folder.glob(RANK_FILES):
+        part.unlink()

@@ -1,0 +1,1 @@
+"""Two runs of the same questions: differences, their intervals, and flips."""

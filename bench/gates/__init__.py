@@ -1,0 +1,1 @@
+"""Pass, fail, unsure: what was measured, judged."""

@@ -1,0 +1,1 @@
+"""The sync gate: where the host waits for the device, against the ledger."""

@@ -1,0 +1,178 @@
+"""COCO captions, scored by pycocoevalcap: raw, as VLMEvalKit does, or as the literature does.
+
+Raw means neither tokenised nor lower-cased, so "mat." and "mat" differ; the literature tokenises
+first. The two don't compare: on COCO's own captions, tokenising alone moves CIDEr by 0.24.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from bench.base.atomic import write_atomically
+from bench.base.errors import UserError
+from bench.tasks.captions.lists import parse_references
+from bench.tasks.captions.scores import BLEU_ORDER, score_captions
+from bench.tasks.captions.spice import check_spice
+from bench.tasks.captions.tokenise import DEFAULT_TOKENISER, check_tokeniser
+from bench.tasks.prompts import (
+    CAPTION_FRAMES,
+    CAPTION_PROMPTS,
+    DEFAULT_PROMPT,
+    IMAGE,
+    get_prompt,
+    vlmevalkit_frame,
+)
+from bench.tasks.tables.export import export
+from bench.tasks.tables.images import image_loader
+from bench.tasks.tables.table import Table, shown
+from bench.tasks.task import (
+    NOT_RECORDED,
+    Sample,
+    Score,
+    check_predictions,
+    prompt_sha256,
+)
+
+
+class CocoCaptions:
+    """A `Task` over a table `index answer [question] [image]`.
+
+    `answer` is the list of reference captions, as Python or JSON write it. A `question` column,
+    where there is one, is what the model is asked; otherwise the text that `prompt` names. With
+    `tokeniser` ptb METEOR is scored, too; `with_spice` adds SPICE.
+
+    Raises:
+        UserError: a column or cell is missing, an answer is no list of captions, what the
+            tokeniser or SPICE needs is not installed, or there is only one image (CIDEr weighs
+            words by how rare they are among the images, so with one image every weight, and the
+            score, is 0 whatever the caption).
+    """
+
+    kind: Literal["coco"] = "coco"
+
+    def __init__(
+        self,
+        name: str,
+        table: Table,
+        *,
+        prompt: str | None = DEFAULT_PROMPT,
+        tokeniser: str = DEFAULT_TOKENISER,
+        with_spice: bool = False,
+    ) -> None:
+        self.name = name
+        self._tokeniser = check_tokeniser(tokeniser)
+        self._with_spice = with_spice
+        if with_spice:
+            if self._tokeniser != "ptb":
+                raise UserError("SPICE reads tokenised captions; add --tokeniser ptb to --spice")
+            check_spice()
+        table.require("answer")
+        self._references = {index: parse_references(table, index) for index in table.rows}
+        if len(table.rows) < 2:
+            raise table.error(
+                "holds one image; CIDEr needs at least two, and hundreds to mean much"
+            )
+        question = None if prompt is None else get_prompt(CAPTION_PROMPTS, prompt)
+        self._frame = vlmevalkit_frame if prompt is None else CAPTION_FRAMES[prompt]
+        if question is not None and prompt != DEFAULT_PROMPT:
+            _demand_asked(table, question)
+        if question is not None and "question" not in table.columns:
+            rows = {index: {**row, "question": question} for index, row in table.rows.items()}
+            table = Table(table.source, (*table.columns, "question"), rows)
+        self._table = table
+        self.recipe = {"prompt": _prompt_name(table), "tokeniser": self._tokeniser}
+
+    @property
+    def indices(self) -> Collection[int]:
+        return self._table.rows.keys()
+
+    @cached_property
+    def samples(self) -> Sequence[Sample]:
+        self._table.require("image", "question")
+        samples = []
+        for index in self._table.rows:
+            text = self._frame(self._table.cell(index, "question"))
+            if text.count(IMAGE) != 1:
+                raise self._table.error(
+                    f"its question contains {IMAGE}, which stands for the one image", index
+                )
+            samples.append(Sample(index, text, image_loader(self._table, index)))
+        return samples
+
+    @property
+    def table(self) -> Table:
+        return self._table.without("image")
+
+    @cached_property
+    def data_hash(self) -> str:
+        return self._table.sha256()
+
+    @cached_property
+    def prompt_hash(self) -> str:
+        return prompt_sha256(self.samples)
+
+    def group_key(self, index: int) -> int:
+        return index
+
+    def score(self, predictions: Mapping[int, str]) -> Score:
+        check_predictions(self._table.source, self._table.rows, predictions)
+        captions = {index: predictions[index] for index in self._table.rows}
+        metrics, cider = score_captions(
+            self._references, captions, self._tokeniser, with_spice=self._with_spice
+        )
+        return Score(
+            task=self.name,
+            kind=self.kind,
+            headline="CIDEr",
+            metrics=metrics,
+            categories={},
+            values=cider,
+            samples=len(captions),
+            unreadable=sum(not caption.strip() for caption in captions.values()),
+            recipe=self.recipe,
+        )
+
+    def write_official(
+        self, folder: Path, stem: str, predictions: Mapping[int, str], score: Score
+    ) -> Sequence[Path]:
+        """VLMEvalKit's `{stem}.xlsx` and, times 100, `{stem}_score.json`; that only of raw scores.
+
+        A reader of its layout can't tell that a score was tokenised, and would compare it.
+        """
+        sheet, scores = folder / f"{stem}.xlsx", folder / f"{stem}_score.json"
+        check_predictions(self._table.source, self._table.rows, predictions)
+        written = export(sheet, self.table, predictions, asked=("answer", "question"))
+        sheets = (sheet,) if written else ()
+        if score.recipe["tokeniser"] != "raw":
+            return sheets
+        times_100 = {name: metric.value * 100 for name, metric in score.metrics.items()}
+        layout = {
+            "Bleu": [times_100[f"BLEU-{n}"] for n in range(1, BLEU_ORDER + 1)],
+            "ROUGE_L": times_100["ROUGE_L"],
+            "CIDEr": times_100["CIDEr"],
+        }
+        write_atomically(scores, json.dumps(layout, indent=4).encode())
+        return *sheets, scores
+
+
+def _demand_asked(table: Table, question: str) -> None:
+    """A prompt that was asked for by name is not passed over because the file has its own."""
+    for index, row in table.rows.items():
+        if row.get("question", question) != question:
+            raise table.error(
+                f"asks {shown(row['question'])}, not the chosen prompt; remove the question column"
+                f" or keep to the prompt {DEFAULT_PROMPT}, which asks what the file asks",
+                index,
+            )
+
+
+def _prompt_name(table: Table) -> str:
+    """The name of the one question that all rows ask, or its text if it has no name."""
+    questions = {row.get("question") for row in table.rows.values()}
+    if len(questions) > 1:
+        return "one for each row"
+    (question,) = questions
+    names = {text: name for name, text in CAPTION_PROMPTS.items()}
+    return NOT_RECORDED if question is None else names.get(question, question)

@@ -1,0 +1,1 @@
+"""Data sets that are somewhere else: downloads and the Hugging Face hub."""

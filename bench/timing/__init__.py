@@ -1,0 +1,1 @@
+"""How long does it take? Clocks, interleaved arms, samples and their ratios."""

@@ -1,0 +1,1 @@
+"""Can the gates be trusted? Planted defects, and how often each verdict would be wrong."""

@@ -1,0 +1,11 @@
+"""Visual features stay in float32 up to the language model."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava._lay_out",
+    old="features = self.projector(visual.features).to(text.dtype)",
+    new="features = self.projector(visual.features).float().to(text.dtype)",
+    source=MADE,
+    expected=("cost",),
+)

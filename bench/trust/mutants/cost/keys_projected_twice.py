@@ -1,0 +1,11 @@
+"""Keys are projected a second time."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava._project",
+    old="        key = attention.k_proj(normed)",
+    new=("        attention.k_proj(normed)\n        key = attention.k_proj(normed)"),
+    source=MADE,
+    expected=("cost",),
+)

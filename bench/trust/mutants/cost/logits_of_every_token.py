@@ -1,0 +1,11 @@
+"""Logits are computed of the whole prompt instead of its last token."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava.prefill",
+    old="logits=self._logits(sequence.hidden[:, -1]),",
+    new="logits=self._logits(sequence.hidden)[:, -1],",
+    source=MADE,
+    expected=("cost",),
+)

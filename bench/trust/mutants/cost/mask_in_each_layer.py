@@ -1,0 +1,15 @@
+"""The causal mask is made anew in every layer."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava._layers",
+    old="            cache.start(i, key, value)\n",
+    new=(
+        "            cache.start(i, key, value)\n"
+        "            allowed = causal_mask(sequence.valid)\n"
+        "            mask = additive(allowed, hidden.dtype) if masked else None\n"
+    ),
+    source=MADE,
+    expected=("cost",),
+)

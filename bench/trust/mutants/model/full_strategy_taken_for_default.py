@@ -1,0 +1,11 @@
+"""A checkpoint that hands CLS on is run without it."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.architecture:check_architecture",
+    old='strategy != "default" or ',
+    new="",
+    source=MADE,
+    expected=("equivalence",),
+)

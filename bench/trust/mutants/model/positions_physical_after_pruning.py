@@ -1,0 +1,11 @@
+"""Pruning turns position ids into physical indices; decode goes on from the logical end."""
+
+from bench.trust.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava._prune",
+    old="position_ids=sequence.position_ids.gather(1, index),",
+    new="position_ids=index,",
+    source="eobo0530/vlm_optimization, modified modeling_llama.py",
+    expected=("equivalence", "golden"),
+)

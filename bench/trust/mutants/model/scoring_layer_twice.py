@@ -1,0 +1,11 @@
+"""The aggregation layer runs again behind the pruning, and stores its keys and values again."""
+
+from bench.trust.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava.prefill",
+    old="short = range(aggregation + 1, len(layers))",
+    new="short = range(aggregation, len(layers))",
+    source="FastV in lmms-eval, issue 46",
+    expected=("equivalence",),
+)

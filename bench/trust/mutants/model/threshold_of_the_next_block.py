@@ -1,0 +1,11 @@
+"""Each block merges by the threshold of the block behind it."""
+
+from bench.trust.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    target="hybrid.vision:VisionTower.threshold",
+    old="return self.thresholds[block]",
+    new="return self.thresholds[block + 1]",
+    source="any port of DyMU",
+    expected=("equivalence", "golden"),
+)

@@ -1,0 +1,11 @@
+"""Every layer of every step reads the highest position id back to the host."""
+
+from bench.trust.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava._project",
+    old="        query = attention.q_proj(normed)",
+    new=("        rotary[0].max().item()\n        query = attention.q_proj(normed)"),
+    source="eobo0530/vlm_optimization, position_ids.max().item() in modified modeling_llama.py",
+    expected=("syncs",),
+)

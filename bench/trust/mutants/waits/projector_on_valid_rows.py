@@ -1,0 +1,14 @@
+"""Only valid slots are projected, picked by a mask."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.model:HybridLlava._lay_out",
+    old="        features = self.projector(visual.features).to(text.dtype)",
+    new=(
+        "        self.projector(visual.features[visual.valid])\n"
+        "        features = self.projector(visual.features).to(text.dtype)"
+    ),
+    source=MADE,
+    expected=("syncs",),
+)
