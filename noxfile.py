@@ -93,9 +93,10 @@ def pytest(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, formatting, and spellings in `hybrid` that would make the host wait."""
+    """Style, formatting, who may import whom, and spellings in `hybrid` that make the host wait."""
     python(session, "ruff", "check", ".")
     python(session, "ruff", "format", "--check", ".")
+    python(session, "importlinter.cli", "--no-logo", "--no-cache")
     python(session, "bench", "syncs", "--static")
 
 
@@ -188,7 +189,7 @@ def kernels(session: nox.Session) -> None:
 
 @nox.session(name="gpu-check")
 def gpu_check(session: nox.Session) -> None:
-    """All that only a GPU can show, within ten minutes, into bench/gates/gpucheck/results/."""
+    """All that only a GPU can show, within ten minutes, into measured/."""
     python(session, "bench", "gpu-check", *session.posargs)
 
 

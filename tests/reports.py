@@ -6,8 +6,8 @@ import numpy as np
 
 from bench.base.verdict import Outcome, Verdict
 from bench.cost.roofline import Ceiling, Floor, Wall
-from bench.report import Timing, timings
 from bench.report.sweep.result import Point, Sweep
+from bench.report.timing import Timing, timings
 from bench.timing.samples import Block, Samples
 
 CEILING = Ceiling(name="this CPU", flops_per_s=1e11, bytes_per_s=2e10)

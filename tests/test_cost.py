@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
+from bench.arms.untrained import config_7b
 from bench.base.errors import UserError
 from bench.cost import Cost, cost_of, counting, recorded
 from bench.cost.gpu import load_gpu
 from bench.cost.predict import predict
 from bench.cost.roofline import LlavaShape, Wall, Work, decode, floor, prefill, vision
-from bench.cost.stages import ARMS, BATCHES, TOKENS, config_7b
+from bench.cost.stages import ARMS, BATCHES, TOKENS
 from hybrid import HybridLlava
 
 HALF: dict[str, Any] = {"dtype": torch.half, "device": "meta"}

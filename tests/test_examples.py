@@ -306,7 +306,7 @@ def test_history_keeps_what_a_gate_found(typed: Typed, line: str) -> None:
 def report_of_a_gate(folder: Path) -> str:
     """Leaves the report of a gate there, as each gate does; returns its title."""
     from bench.base.verdict import Outcome, Verdict
-    from bench.report import write_report
+    from bench.report.write import write_report
 
     verdict = Verdict(
         gate="golden", outcome=Outcome.PASS, reason="all", reproduce="x", numbers={"value": 0.0}

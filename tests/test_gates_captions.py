@@ -8,14 +8,8 @@ from scipy.stats import bootstrap
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome, Verdict
 from bench.evaluation.comparison.side import load_side
-from bench.gates.captions import (
-    FEWEST_IMAGES,
-    SEED,
-    bootstrap_interval,
-    bootstrap_means,
-    caption_gate,
-    paired_gate,
-)
+from bench.evaluation.statistics.bootstrap import SEED, bootstrap_interval, bootstrap_means
+from bench.gates.captions import FEWEST_IMAGES, caption_gate, paired_gate
 from bench.tasks.captions.scores import score_captions
 from tests.task_files import RECORDED, needs_recorded
 
@@ -152,7 +146,7 @@ def test_recorded_captions_that_broke_err_as_seldom_as_stated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """So many real captions became worthless that the loss is the margin; the others vary."""
-    monkeypatch.setattr("bench.gates.captions.RESAMPLES", 1000)
+    monkeypatch.setattr("bench.evaluation.statistics.bootstrap.RESAMPLES", 1000)
     [sheet] = (RECORDED / "hybrid").glob("*_COCO_VAL.xlsx")
     cider = np.array([*load_side(str(sheet)).values.values()])
     generator = np.random.default_rng(3)

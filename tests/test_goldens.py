@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from bench.base.errors import UserError
+from bench.base.sealed import FOLDER
 from bench.gates.goldens import regenerate_for_review
 from bench.goldens.cases import cases
 from bench.goldens.picture import describe
 from bench.goldens.record import PRUNED, records_from_text, records_to_text
-from bench.goldens.store import FOLDER
 
 
 @pytest.mark.parametrize("name", cases())

@@ -588,7 +588,7 @@ def test_the_tables_say_what_is_graphs_and_what_is_fewer_tokens(
 
 def test_results_are_named_after_the_device() -> None:
     path = results_file("NVIDIA H100 80GB HBM3")
-    assert path == Path("bench/gates/gpucheck/results/nvidia-h100-80gb-hbm3.json")
+    assert path == Path("measured/nvidia-h100-80gb-hbm3.json")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -10,7 +10,6 @@ import pytest
 from bench.base.checkout import git
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
-from bench.report import write_report
 from bench.report.history.page import headline, write_history_page
 from bench.report.history.select import machine_name, select
 from bench.report.history.series import all_series, series_cells
@@ -24,6 +23,7 @@ from bench.report.history.store import (
     read_report,
 )
 from bench.report.origin import Origin, machine_here
+from bench.report.write import write_report
 from tests.commands import Typed
 from tests.reports import verdict
 

@@ -13,13 +13,13 @@ from rich.console import Console
 from bench.base.errors import UserError
 from bench.base.progress import Bar
 from bench.base.strict_json import parse
+from bench.base.tables import print_line, print_table
 from bench.base.verdict import Outcome, Verdict
 from bench.evaluation.comparison.side import load_side
 from bench.evaluation.references.captions import add_captions
 from bench.evaluation.references.files import to_csv
 from bench.evaluation.references.store import read_reference
 from bench.report.markdown import markdown
-from bench.report.terminal import print_line, print_table
 from bench.tasks import load_task
 from bench.tasks.captions.java import LOCALE, OPTION_VARIABLES, run_java
 from bench.tasks.captions.meteor import meteor

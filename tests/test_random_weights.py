@@ -23,11 +23,12 @@ from bench.arms.random_weights import (
     true_config,
     weight_bytes,
 )
+from bench.arms.untrained import config_7b
 from bench.arms.weights import Weights
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
 from bench.cli import main
-from bench.cost.stages import TOKENS, config_7b
+from bench.cost.stages import TOKENS
 from bench.gates.speed import Request, speed_gate
 from bench.gates.sync.gate import meta_verdict
 from bench.gates.sync.subjects import subject

@@ -11,10 +11,13 @@ from rich.console import Console
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome, Verdict
 from bench.cost.roofline import Floor, Wall
-from bench.report import markdown, print_timings, print_verdicts, timings, write_report
 from bench.report.blame import GAP, Blame, blame
 from bench.report.cells import in_time
+from bench.report.markdown import markdown
 from bench.report.origin import Origin
+from bench.report.terminal import print_timings, print_verdicts
+from bench.report.timing import timings
+from bench.report.write import write_report
 from bench.timing.samples import Block, Samples
 
 GOOD = Verdict(

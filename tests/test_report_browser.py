@@ -7,9 +7,8 @@ import pytest
 from PIL import Image
 
 from bench.base.verdict import Outcome
-from bench.report import Picture
 from bench.report.blame import Blame
-from bench.report.evidence import Evidence
+from bench.report.evidence import Evidence, Picture
 from bench.report.history.page import write_history_page
 from bench.report.history.series import all_series
 from bench.report.history.store import Entry

@@ -8,9 +8,8 @@ from PIL import Image
 
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome, Verdict
-from bench.report import Picture
 from bench.report.blame import Blame
-from bench.report.evidence import Evidence
+from bench.report.evidence import Evidence, Picture
 from bench.report.origin import Origin
 from bench.report.page import render_report
 from bench.timing.samples import Samples
@@ -130,7 +129,7 @@ def test_calls_that_all_took_the_same_time_can_be_drawn() -> None:
 
 
 def test_an_unwritable_page_is_named(tmp_path: Path) -> None:
-    from bench.report import write_report
+    from bench.report.write import write_report
 
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="can't be written"):

@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch.cuda import _gpu_trace
 
-from bench.base.errors import UserError
 from bench.syncs import cuda, stage
 from bench.syncs.catalogue import CLEAN, WAITS, Example, Inputs
-from bench.syncs.cuda import detect_cuda_syncs, has_gpu
+from bench.syncs.cuda import NoDevice, detect_cuda_syncs, has_gpu
 from bench.syncs.detector import detect_syncs
 from bench.syncs.proof import (
     BackPressure,
@@ -24,6 +23,7 @@ from bench.syncs.proof import (
     runtime_waits,
 )
 from bench.syncs.report import Report
+from tests.commands import Typed
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason=cuda.SKIPPED)
 CPU_ONLY_SPELLINGS = {"numpy_asks_for_an_array"}  # CUDA refuses instead of waiting
@@ -41,15 +41,14 @@ def each(examples: tuple[Example, ...]) -> pytest.MarkDecorator:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_without_a_gpu_the_tier_is_skipped_or_an_error_as_asked() -> None:
+def test_without_a_gpu_the_tier_is_skipped_or_an_error_as_asked(typed: Typed) -> None:
     assert not has_gpu()
-    with pytest.raises(UserError, match="--require-gpu") as error:
-        has_gpu(require_gpu=True)
-    assert "\n" not in str(error.value)
+    code, _, told = typed("syncs", "--require-gpu")
+    assert code == 2 and told.startswith("error: --require-gpu: ") and told.count("\n") == 1
     for check in (back_pressure, capture_error, runtime_waits, prove_no_wait):
-        with pytest.raises(UserError, match="no CUDA device"):
+        with pytest.raises(NoDevice, match="no CUDA device"):
             check(lambda: None)
-    with pytest.raises(UserError, match="no CUDA device"), detect_cuda_syncs():
+    with pytest.raises(NoDevice, match="no CUDA device"), detect_cuda_syncs():
         pass
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
+from bench.arms.untrained import config_7b
 from bench.cost.gpu import known_gpu, load_gpu
 from bench.cost.roofline import (
     Ceiling,
@@ -17,7 +18,6 @@ from bench.cost.roofline import (
     prefill,
     vision,
 )
-from bench.cost.stages import config_7b
 from bench.timing import host
 from bench.timing.host import measure_host_ceiling
 

@@ -15,14 +15,14 @@ from bench.arms.checkpoint.config import checked_config
 from bench.arms.greedy import answer_greedily
 from bench.arms.models import DTYPES, demand_aggregation_layer, demand_device
 from bench.arms.profiles import Profile
+from bench.arms.untrained import config_7b
 from bench.base.errors import UserError
-from bench.cost.stages import config_7b
 
 GIB = 1 << 30
 # Beside the weights: activations, caches of a batch, and the libraries' own workspaces.
 ROOM_BESIDE_WEIGHTS = 1.25
 CHECKPOINT_7B = "llava-hf/llava-1.5-7b-hf"
-TEXT_BEFORE, TEXT_AFTER = 35, 29  # with 576 patches: 640 tokens, as `bench.cost.stages` counts
+TEXT_BEFORE, TEXT_AFTER = 35, 29  # with 576 patches: 640 tokens, as the cost gate counts
 FIRST_WORD = 3  # ids below it are padding, begin and end
 
 

@@ -90,6 +90,23 @@ TRUE_DEPTH = replace(
 )
 
 
+def config_7b() -> LlavaConfig:
+    """LLaVA-1.5-7B's sizes."""
+    return LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            image_size=336,
+            patch_size=14,
+            hidden_size=1024,
+            intermediate_size=4096,
+            num_hidden_layers=24,
+            num_attention_heads=16,
+        ),
+        text_config=LlamaConfig(vocab_size=32064),  # Llama's other defaults are the 7B's
+        image_token_index=32000,
+        image_seq_length=576,
+    )
+
+
 def untrained_llava(shape: Shape) -> Any:
     """A `LlavaForConditionalGeneration` in evaluation mode; the same weights at every call.
 

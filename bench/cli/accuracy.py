@@ -83,6 +83,7 @@ def accuracy(
     from bench.arms.models import resolve_keep
     from bench.arms.needs import prepare, quality_minutes
     from bench.arms.profiles import TASKS, load_profile
+    from bench.base.tables import print_table
     from bench.evaluation.runs.evaluate import Options, model_name, open_task
     from bench.evaluation.runs.ranks import demand_alone
     from bench.evaluation.statistics.breakdown import (
@@ -92,10 +93,11 @@ def accuracy(
         category_rows,
     )
     from bench.gates.quality import asked_of, quality_gate
-    from bench.report import print_table, print_verdicts, write_report
     from bench.report.history.store import history_file
     from bench.report.kept import kept_pictures
     from bench.report.sweep.result import saved_sweep
+    from bench.report.terminal import print_verdicts
+    from bench.report.write import write_report
 
     demand_alone()
     chosen = load_profile(profile, thresholds).in_dtype(dtype)

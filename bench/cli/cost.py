@@ -36,8 +36,9 @@ def cost(
     Example: python -m bench cost --gpu h100
     """
     from bench.gates.cost import cost_gate, print_predictions, rewrite_for_review
-    from bench.report import print_verdicts, write_report
     from bench.report.history.store import history_file
+    from bench.report.terminal import print_verdicts
+    from bench.report.write import write_report
 
     if weights is not Weights.RANDOM:
         raise UserError("costs are counted without weights: leave out --weights")

@@ -48,8 +48,8 @@ def demo(
     from bench.arms.models import resolve_keep
     from bench.arms.needs import prepare
     from bench.arms.profiles import hybrid_of, load_profile, profile_of_model
+    from bench.base.tables import print_line, print_table
     from bench.evaluation.runs.ranks import demand_alone
-    from bench.report import print_line, print_table
     from bench.report.cells import in_time
     from bench.report.demo import demonstrate
 

@@ -39,7 +39,8 @@ def gate_check(
     """
     from rich.console import Console
 
-    from bench.report import print_line, print_verdicts
+    from bench.base.tables import print_line
+    from bench.report.terminal import print_verdicts
 
     if live is not None and record is not None:
         raise UserError("give --live or --record, not both")

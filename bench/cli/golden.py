@@ -24,8 +24,9 @@ def golden(
     Example: python -m bench golden
     """
     from bench.gates.goldens import golden_gate, regenerate_for_review
-    from bench.report import print_verdicts, write_report
     from bench.report.history.store import history_file
+    from bench.report.terminal import print_verdicts
+    from bench.report.write import write_report
 
     if regen:
         demand_heeded(context, "--regen")

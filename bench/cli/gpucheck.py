@@ -19,9 +19,7 @@ def gpu_check(
     weights: WeightsOption = Weights.RANDOM,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Where the numbers go; bench/gates/gpucheck/results/<device>.json if not given."
-        ),
+        typer.Option(help="Where the numbers go; measured/<device>.json if not given."),
     ] = None,
     budget: Annotated[
         float, typer.Option(min=60, help="Seconds in all, the model's loading aside.")

@@ -41,7 +41,7 @@ def show(
         return
     from rich.console import Console
 
-    from bench.report import print_line, print_table
+    from bench.base.tables import print_line, print_table
     from bench.report.history.page import headline, write_history_page
     from bench.report.history.select import select
     from bench.report.history.series import COLUMNS, all_series, series_cells

@@ -107,11 +107,12 @@ def latency(
     from bench.base.errors import UserError
     from bench.evaluation.runs.ranks import demand_alone
     from bench.gates.speed import Request, speed_gate
-    from bench.report import print_timings, print_verdicts, write_report
     from bench.report.benchmarks import benchmark_json
     from bench.report.history.store import append, history_file, read_entry
     from bench.report.origin import origin_here
     from bench.report.sweep.result import saved_sweep
+    from bench.report.terminal import print_timings, print_verdicts
+    from bench.report.write import write_report
 
     demand_alone()
     if aa and against is not None:
@@ -178,8 +179,8 @@ def _noise_floor(request: "Request") -> None:
     """Exit code 3 if the machine was too busy to say anything."""
     from rich.console import Console
 
+    from bench.base.tables import print_line, print_table
     from bench.gates.noise import COLUMNS, noise_floor, verdict_line
-    from bench.report import print_line, print_table
 
     floors, samples = noise_floor(request)
     console = Console()
@@ -194,7 +195,7 @@ def _noise_floor(request: "Request") -> None:
 def _print_conditions(samples: "Mapping[str, Samples]") -> None:
     from rich.console import Console
 
-    from bench.report import print_line
+    from bench.base.tables import print_line
 
     for case, taken in samples.items():
         print_line(Console(), f"conditions, {case}: {taken.described}")

@@ -44,7 +44,8 @@ def mutants(
     """
     from rich.console import Console
 
-    from bench.report import print_line, print_table, print_verdicts
+    from bench.base.tables import print_line, print_table
+    from bench.report.terminal import print_verdicts
     from bench.trust.mutants.mutant import load_mutants
     from bench.trust.mutants.template import add_mutant
 

@@ -86,7 +86,7 @@ def run(
         score_only,
     )
     from bench.evaluation.runs.ranks import joined
-    from bench.report import print_score
+    from bench.report.terminal import print_score
     from bench.tasks.subsets import load_subset
 
     name, arm = profile_of_model(model, profile_file)
@@ -180,7 +180,7 @@ def score(
 
     Example: python -m bench score llava_v1.5_7b_MMBench_DEV_EN.xlsx
     """
-    from bench.report import print_score
+    from bench.report.terminal import print_score
     from bench.tasks import read_predictions
 
     if file.is_dir():
@@ -245,8 +245,8 @@ def compare(
     from bench.evaluation.comparison.compare import print_comparison
     from bench.evaluation.comparison.side import load_side
     from bench.gates.judge import judge
-    from bench.report import print_verdicts
     from bench.report.comparison.page import write_page
+    from bench.report.terminal import print_verdicts
 
     profile = None if profile_file is None else load_profile(profile_file)
     sides = [load_side(text, matcher=matcher, references=references) for text in (before, after)]

@@ -71,7 +71,7 @@ def syncs(
     if static:
         demand_heeded(context, "syncs --static")
         from bench.gates.sync.gate import static_verdict
-        from bench.report import print_verdicts
+        from bench.report.terminal import print_verdicts
 
         verdicts = [static_verdict(reproduce=command_line())]
         print_verdicts(verdicts, title="waits")
@@ -79,13 +79,18 @@ def syncs(
     from bench.arms.profiles import hybrid_of, load_profile, profile_of_model
     from bench.gates.sync.gate import watch
     from bench.gates.sync.subjects import subject
-    from bench.report import write_report
     from bench.report.history.store import history_file
+    from bench.report.write import write_report
     from bench.syncs.cuda import has_gpu
 
     if trace or compare is not None:
         demand_heeded(context, "syncs unjudged")
-    gpu = has_gpu(require_gpu=require_gpu)
+    gpu = has_gpu()
+    if require_gpu and not gpu:
+        raise UserError(
+            "--require-gpu: torch sees no CUDA device; run this on a machine with one and a CUDA"
+            " build of torch, or leave the flag out"
+        )
     watched_model = model or hybrid_of(profile_file)
     names = [watched_model] if compare is None else [watched_model, compare]
     subjects = [subject(name, keep, profile_file=profile_file, weights=weights) for name in names]
@@ -133,7 +138,7 @@ def _judge(
 ) -> "list[Verdict]":
     from bench.gates.sync.gate import waits_gate, watch
     from bench.gates.sync.subjects import subject
-    from bench.report import print_verdicts
+    from bench.report.terminal import print_verdicts
     from bench.syncs.cuda import SKIPPED
 
     if of.config is None:

@@ -5,10 +5,9 @@ from importlib.metadata import version
 from typing import Any
 
 from bench.base.errors import UserError
+from bench.base.sealed import FOLDER, read_sealed, write_sealed
 from bench.cost.count import TOTALS
 from bench.cost.stages import ARMS, BATCHES, cost_of
-from bench.goldens.sealed import read_sealed, write_sealed
-from bench.goldens.store import FOLDER
 
 PATH = FOLDER / "cost" / "llava-1.5-7b.json"
 COMMAND = "python -m bench cost --regen"

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration
 
+from bench.arms.untrained import config_7b
 from bench.cost.count import Cost, counting
 from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
@@ -27,23 +28,6 @@ ARMS: dict[str, HybridConfig | None] = {
     "fastv": HybridConfig(keep=36),
     "hybrid": HybridConfig(keep=36, thresholds=THRESHOLDS_72OUT, capacity=256),
 }
-
-
-def config_7b() -> LlavaConfig:
-    """LLaVA-1.5-7B's sizes."""
-    return LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            image_size=336,
-            patch_size=14,
-            hidden_size=1024,
-            intermediate_size=4096,
-            num_hidden_layers=24,
-            num_attention_heads=16,
-        ),
-        text_config=LlamaConfig(vocab_size=32064),  # Llama's other defaults are the 7B's
-        image_token_index=32000,
-        image_seq_length=PATCHES,
-    )
 
 
 @cache

@@ -9,12 +9,10 @@ from scipy.stats import norm
 
 from bench.base.errors import UserError
 from bench.base.verdict import Verdict, decide
+from bench.evaluation.statistics.bootstrap import bootstrap_interval
 from bench.evaluation.statistics.matching import matched_ids
 from bench.evaluation.statistics.noninferior import difference_verdict, floor_verdict
 
-RESAMPLES = 10_000
-SEED = 20_140_501  # of the resamples, so that a verdict can be repeated
-CHUNK = 500  # resamples drawn at once: 500 x 5000 images are 20 MB of indices
 FEWEST_IMAGES = 100  # below this the bootstrap's tails are too thin: nothing is decided
 
 
@@ -79,35 +77,6 @@ def paired_gate(
     return _paired_verdict(
         now - before, margin=margin, reproduce=reproduce, reference=reference, gate=gate
     )
-
-
-def bootstrap_means(values: NDArray[np.float64], resamples: int = RESAMPLES) -> NDArray[np.float64]:
-    """Means of `resamples` resamples with replacement of values [n]: [resamples]."""
-    generator = np.random.default_rng(SEED)
-    means = np.empty(resamples)
-    for start in range(0, resamples, CHUNK):
-        rows = min(CHUNK, resamples - start)
-        drawn = generator.integers(len(values), size=(rows, len(values)))
-        means[start : start + rows] = values[drawn].mean(axis=1)
-    return means
-
-
-def bootstrap_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    """Bounds of the mean, each one-sided at `confidence`, bias-corrected and accelerated: changes
-    of CIDEr are skewed (a lost caption loses much), and plain quantiles then pass too easily.
-
-    Efron B. (1987), Better bootstrap confidence intervals, JASA 82(397):171-185.
-    """
-    mean, means = values.mean(), bootstrap_means(values)
-    deviations = values - mean
-    spread = float((deviations**2).sum())
-    if spread == 0:
-        return float(mean), float(mean)
-    acceleration = float((deviations**3).sum()) / (6 * spread**1.5)
-    bias = norm.ppf(((means < mean).mean() + (means <= mean).mean()) / 2)
-    z = bias + norm.ppf([1 - confidence, confidence])
-    low, high = np.quantile(means, norm.cdf(bias + z / (1 - acceleration * z)))
-    return float(low), float(high)
 
 
 def _checked(scores: Mapping[int, float], image: int, name: str) -> float:

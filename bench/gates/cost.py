@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from bench.base.tables import print_line, print_table
 from bench.base.verdict import Verdict
 from bench.cost import Cost, recorded
 from bench.cost.gpu import Gpu, load_gpu
@@ -11,7 +12,6 @@ from bench.cost.predict import predict
 from bench.cost.roofline import Wall
 from bench.cost.stages import ARMS, BATCHES, TOKENS, cost_of
 from bench.gates.goldens import recorded_verdict, refuse_under_ci
-from bench.report import print_line, print_table
 
 COLUMNS = (
     *("arm", "batch", "stage", "TFLOP", "GB moved", "launches", "peak MB", "cache MB"),

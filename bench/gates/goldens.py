@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from bench.base.errors import UserError
+from bench.base.sealed import FOLDER
+from bench.base.tables import print_line
 from bench.base.verdict import Outcome, Verdict
 from bench.goldens.cases import cases
-from bench.goldens.store import COMMAND, FOLDER, Difference, compare, regenerate
-from bench.report import print_line
+from bench.goldens.store import COMMAND, Difference, compare, regenerate
 
 PICTURES = 3
 NAMED = 3  # records that a verdict names

@@ -12,7 +12,7 @@ from bench.base.progress import progress
 from bench.base.verdict import Verdict
 from bench.gates.compared import SMALLEST_EFFECT, Comparison
 from bench.gates.latency import arms_in, measure_until_decided
-from bench.report import Timing, timings
+from bench.report.timing import Timing, timings
 from bench.timing.arms import ceiling_of
 from bench.timing.case import Case, timed_model
 from bench.timing.clock import clock_for

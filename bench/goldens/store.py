@@ -8,20 +8,16 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.reading import read_bytes, read_utf8
+from bench.base.sealed import FOLDER, edited, read_sealed, write_sealed
 from bench.goldens.cases import Made, cases
 from bench.goldens.picture import describe
 from bench.goldens.record import records_from_text, records_to_text
-from bench.goldens.sealed import edited, read_sealed, write_sealed
 
-_CHECKOUT = Path(__file__).parents[2] / "golden"
-# A wheel carries the goldens inside of `bench`.
-FOLDER = _CHECKOUT if _CHECKOUT.is_dir() else Path(__file__).parents[1] / "golden"
 COMMAND = "python -m bench golden --regen"
 PACKAGES = ("torch", "transformers")
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 
-from bench.base.errors import UserError
 from bench.syncs.report import Report
 from bench.syncs.sites import Site, caller, callers
 from bench.syncs.stages import current_stage
@@ -32,20 +31,19 @@ _TRACE, _WARNINGS = 1, -1
 _WHY = "CUDA reports that the host waits here"
 
 
-def has_gpu(*, require_gpu: bool = False) -> bool:
-    """Whether the GPU tier can run; callers print `SKIPPED` where it cannot.
+class NoDevice(RuntimeError):
+    """torch sees no CUDA device, which the GPU tier needs."""
 
-    Raises:
-        UserError: it has to run (`--require-gpu`) and cannot.
-    """
-    if torch.cuda.is_available():
-        return True
-    if require_gpu:
-        raise UserError(
-            "--require-gpu: torch sees no CUDA device; run this on a machine with one and a CUDA"
-            " build of torch, or leave the flag out"
-        )
-    return False
+
+def has_gpu() -> bool:
+    """Whether the GPU tier can run; callers print `SKIPPED` where it cannot."""
+    return torch.cuda.is_available()
+
+
+def demand_gpu() -> None:
+    """Raises NoDevice where the GPU tier cannot run."""
+    if not has_gpu():
+        raise NoDevice("torch sees no CUDA device: run this where it does, with a CUDA build of it")
 
 
 @dataclass
@@ -90,9 +88,9 @@ def detect_cuda_syncs(*, stack: bool = False) -> Iterator[Report]:
     threads' warnings are passed on. Mode, filters and hook come back however the block ends.
 
     Raises:
-        UserError: torch sees no CUDA device.
+        NoDevice: torch sees no CUDA device.
     """
-    has_gpu(require_gpu=True)
+    demand_gpu()
     _activate_trace()
     report = Report()
     mode = torch.cuda.get_sync_debug_mode()

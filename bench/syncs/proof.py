@@ -20,7 +20,7 @@ from torch.autograd.profiler import record_function
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bench.syncs.cuda import detect_cuda_syncs, has_gpu
+from bench.syncs.cuda import demand_gpu, detect_cuda_syncs
 from bench.syncs.report import Report
 
 _WINDOW = "bench.syncs.watched"
@@ -66,9 +66,9 @@ def back_pressure(run: Callable[[], object], *, factor: float = 10.0) -> BackPre
     called twice before.
 
     Raises:
-        UserError: torch sees no CUDA device.
+        NoDevice: torch sees no CUDA device.
     """
-    has_gpu(require_gpu=True)
+    demand_gpu()
     run()  # allocates and loads kernels, which waits
     alone_ms = max(portion.host_ms for portion in _portions(run, cycles=0))
     cycles = int(max(factor * alone_ms, LEAST_MS) * _cycles_per_ms())
@@ -161,7 +161,7 @@ def prove_no_wait(run: Callable[[], object]) -> tuple[Report, BackPressure]:
 
     Raises:
         DetectorDefectError: the host was held up although nothing was reported.
-        UserError: torch sees no CUDA device.
+        NoDevice: torch sees no CUDA device.
     """
     run()
     with detect_cuda_syncs() as report:
@@ -181,7 +181,7 @@ def check_agreement(report: Report, pressure: BackPressure) -> None:
 
 def capture_error(run: Callable[[], object]) -> str | None:
     """Capture `run` in a CUDA graph: None if that works, or the first line of what stopped it."""
-    has_gpu(require_gpu=True)
+    demand_gpu()
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -198,7 +198,7 @@ def capture_error(run: Callable[[], object]) -> str | None:
 
 def runtime_waits(run: Callable[[], object]) -> Mapping[str, int]:
     """How often the CUDA runtime waited, by the names of its calls; without Python lines."""
-    has_gpu(require_gpu=True)
+    demand_gpu()
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
         torch.cuda.synchronize()
         with record_function(_WINDOW):  # the profiler itself synchronises at its edges

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from rich.console import Console
 
+from bench.base.tables import print_line, print_table
 from bench.evaluation.comparison.flips import near_ties
 from bench.evaluation.comparison.recorded import on_equal_samples
 from bench.evaluation.comparison.same import demand_comparable, unit
 from bench.evaluation.comparison.side import Side
+from bench.evaluation.statistics.bootstrap import bootstrap_interval
 from bench.evaluation.statistics.breakdown import (
     CATEGORY_COLUMNS,
     CATEGORY_TITLE,
@@ -30,8 +32,6 @@ from bench.evaluation.statistics.paired import (
     two_sided_mcnemar_p,
 )
 from bench.evaluation.statistics.ties import count_flips
-from bench.gates.captions import bootstrap_interval
-from bench.report import print_line, print_table
 from bench.tasks.mmbench import ROTATION
 
 COLUMNS = (

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from bench.base.errors import UserError
 from bench.base.shapes import checked
+from bench.base.tables import print_table
 from bench.evaluation.references.captions import CaptionRecipe, CaptionReference, captions_of
 from bench.evaluation.references.files import no_recipe, no_rows, read_files, reference_names
 from bench.evaluation.references.letters import LetterRecipe, LetterReference, letters_of
-from bench.report import print_table
 
 Reference = LetterReference | CaptionReference
 LISTED = ("name", "data", "metric", "score", "of", "prompt", "read by")

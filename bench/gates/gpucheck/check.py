@@ -19,15 +19,16 @@ from bench.base.checkout import imported_packages
 from bench.base.errors import UserError
 from bench.base.progress import progress
 from bench.base.reading import Unreadable, read_object
+from bench.base.tables import print_line, print_table
 from bench.gates.gpucheck.parts import Part
 from bench.gates.gpucheck.subject import Checked
 from bench.gates.gpucheck.targets import COLUMNS, Row, judge
 from bench.report.origin import Origin
-from bench.report.terminal import COLOURS, print_line, print_table
+from bench.report.terminal import COLOURS
 
 BUDGET_S = 520.0  # a part ends with the block that is under way, half a minute later at most
 LEAST_S = 20.0  # with less left, a part is not begun
-FOLDER = Path("bench/gates/gpucheck/results")
+FOLDER = Path("measured")
 LATENCY = (
     *("arm", "prefill ms", "/ floor", "decode ms", "/ floor", "tokens/s", "answer ms"),
     *("against dense", "of which"),
@@ -148,7 +149,7 @@ def device_name(device: torch.device) -> str:
 
 
 def results_file(name: str) -> Path:
-    """`NVIDIA H100 80GB HBM3` -> `bench/gates/gpucheck/results/nvidia-h100-80gb-hbm3.json`."""
+    """`NVIDIA H100 80GB HBM3` -> `measured/nvidia-h100-80gb-hbm3.json`."""
     return FOLDER / f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}.json"
 
 

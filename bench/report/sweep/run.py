@@ -15,12 +15,12 @@ from bench.arms.profiles import Profile
 from bench.base.checkout import git
 from bench.base.errors import UserError
 from bench.base.progress import progress
+from bench.base.tables import print_line
 from bench.evaluation.runs.evaluate import Options, evaluate, open_task
 from bench.evaluation.statistics.matching import matched_ids
 from bench.evaluation.statistics.paired import Pairs, difference_interval, wilson_interval
 from bench.report.sweep.grid import Cell
 from bench.report.sweep.result import FILE, Point, Sweep
-from bench.report.terminal import print_line
 from bench.tasks import Score, load_task
 from bench.timing.arms import answer_arm
 from bench.timing.clock import clock_for

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from bench.base.tables import print_line, print_table
 from bench.base.verdict import Verdict
 from bench.gates.compared import Compared
-from bench.report import print_line, print_table
 from bench.trust.gatecheck.judged import Judged, Rate, required_rates
 from bench.trust.gatecheck.recording import SHIPPED, Recording
 from bench.trust.gatecheck.replay import replay

@@ -15,6 +15,9 @@ from bench.base.errors import UserError
 from bench.base.reading import Unreadable, read_object
 
 SEAL = "sha256"
+_CHECKOUT = Path(__file__).parents[2] / "golden"
+# Of all records. A wheel carries them inside of `bench`.
+FOLDER = _CHECKOUT if _CHECKOUT.is_dir() else Path(__file__).parents[1] / "golden"
 
 
 def write_sealed(path: Path, document: Mapping[str, Any], *, indent: int) -> None:
