@@ -19,7 +19,8 @@ from pathlib import Path
 
 from bench.arms.models import load_checkpoint, resolve_keep
 from bench.arms.profiles import load_profile
-from bench.evaluation.runs.evaluate import Options, evaluate, open_task
+from bench.evaluation.runs.evaluate import evaluate
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.runs.predictions import FILE, read_predictions
 
 QUESTIONS, BATCH = 12, 3
@@ -33,7 +34,7 @@ def main(kills: int, folder: Path) -> str:
     def attempt(work_dir: Path) -> Path:
         options = Options(work_dir, True, False, limit=QUESTIONS, batch_size=BATCH)
         task = open_task("tiny-mmbench", options)
-        return evaluate(checkpoint, profile, "hybrid", keep, task, options)[0]
+        return evaluate(checkpoint, Job(profile, "hybrid", keep, task, options))[0]
 
     undisturbed = attempt(folder / "undisturbed")
     started = time.monotonic()

@@ -13,7 +13,8 @@ from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.evaluation.comparison.compare import Comparison, compare
 from bench.evaluation.comparison.side import load_side
-from bench.evaluation.runs.evaluate import Options, evaluate, open_task
+from bench.evaluation.runs.evaluate import evaluate
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.report.comparison.page import write_page
 from bench.report.pictures import Kept, draw
 from hybrid import Keep
@@ -44,7 +45,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     options = Options(tmp_path_factory.mktemp("runs"), reuse=False, verbose=False, limit=10)
     task = open_task("tiny-mmbench", options)
     return {
-        arm: evaluate(checkpoint, profile, arm, Keep.parse(18), task, options)[0]
+        arm: evaluate(checkpoint, Job(profile, arm, Keep.parse(18), task, options))[0]
         for arm in ("dense", "random", "lowest")
     }
 

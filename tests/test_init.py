@@ -12,8 +12,9 @@ from bench.arms.models import arm_config, load_checkpoint
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.cli import main
-from bench.evaluation.runs.evaluate import Options, describe, evaluate, open_task
+from bench.evaluation.runs.evaluate import evaluate
 from bench.evaluation.runs.identity import read_document
+from bench.evaluation.runs.job import Job, Options, describe, open_task
 from bench.fixture import dataset
 from bench.report.kept import kept_pictures
 from bench.report.pictures import arm_pictures
@@ -209,7 +210,7 @@ def test_runs_of_an_own_profile_have_pictures_and_are_not_called_merged(
     task = open_task(own.prompts, options)
     keep = Keep.parse(4)
     random, lowest = (
-        evaluate(checkpoint, own, arm, keep, task, options)[0] for arm in ("random", "lowest")
+        evaluate(checkpoint, Job(own, arm, keep, task, options))[0] for arm in ("random", "lowest")
     )
     document = read_document(lowest / "run.json")
     with pytest.raises(UserError, match="no model 'my-llava_lowest'"):
@@ -230,7 +231,7 @@ def test_a_comparison_takes_images_and_pictures_from_the_own_profile(
     options = Options(Path("out"), reuse=False, verbose=False)
     task = open_task(own.prompts, options)
     dense, lowest = (
-        evaluate(checkpoint, own, arm, Keep.parse(1), task, options)[0]
+        evaluate(checkpoint, Job(own, arm, Keep.parse(1), task, options))[0]
         for arm in ("dense", "lowest")
     )
     notes = []

@@ -10,7 +10,8 @@ import torch
 from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
-from bench.evaluation.runs.evaluate import Options, infer_only, open_task
+from bench.evaluation.runs.evaluate import infer_only
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.runs.margins import FILE, TOKENS, Tops, line, merge, read_margins
 from bench.evaluation.runs.predictions import FILE as PREDICTIONS
 from bench.evaluation.runs.predictions import SEAL
@@ -127,7 +128,7 @@ def test_a_run_without_margins_goes_on_and_records_what_is_left(
 ) -> None:
     options = Options(tmp_path, reuse=False, verbose=False, limit=2, batch_size=4)
     task = open_task("tiny-mmbench", options)
-    run, _ = infer_only(checkpoint, PROFILE, "dense", KEEP, task, options)
+    run, _ = infer_only(checkpoint, Job(PROFILE, "dense", KEEP, task, options))
     whole = (run / PREDICTIONS).read_bytes()
     assert list(read_margins(run, task.indices)) == list(task.indices)
     kept = whole.splitlines(keepends=True)[:6]
@@ -135,7 +136,7 @@ def test_a_run_without_margins_goes_on_and_records_what_is_left(
     for ended in (FILE, SEAL):  # an unfinished run has no seal
         (run / ended).unlink()
     again = replace(options, reuse=True)
-    infer_only(checkpoint, PROFILE, "dense", KEEP, task, again)
+    infer_only(checkpoint, Job(PROFILE, "dense", KEEP, task, again))
     assert (run / PREDICTIONS).read_bytes() == whole
     assert list(read_margins(run, task.indices)) == list(task.indices)[6:]
 
@@ -143,5 +144,5 @@ def test_a_run_without_margins_goes_on_and_records_what_is_left(
 def test_captions_have_no_margins(checkpoint: Checkpoint, tmp_path: Path) -> None:
     options = Options(tmp_path, reuse=False, verbose=False, limit=2, batch_size=2)
     task = open_task("tiny-coco", options)
-    run, _ = infer_only(checkpoint, PROFILE, "dense", KEEP, task, options)
+    run, _ = infer_only(checkpoint, Job(PROFILE, "dense", KEEP, task, options))
     assert not (run / FILE).exists()

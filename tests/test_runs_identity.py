@@ -12,9 +12,10 @@ from bench.arms.checkpoint.identity import checkpoint_files, processor_hash, wei
 from bench.arms.models import Checkpoint, load_checkpoint, resolve_keep
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
-from bench.evaluation.runs.evaluate import Options, infer_only, open_task
+from bench.evaluation.runs.evaluate import infer_only
 from bench.evaluation.runs.folder import run_folder, set_aside
 from bench.evaluation.runs.identity import ANSWERING, IDENTITY, code_files
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.runs.predictions import FILE, SEAL, line
 from bench.fixture import dataset
 
@@ -114,7 +115,7 @@ def test_each_file_of_the_code_is_seen(tmp_path: Path, monkeypatch: pytest.Monke
 def infer(checkpoint: Checkpoint, work_dir: Path, *, reuse: bool, arm: str = "hybrid") -> Path:
     options = Options(work_dir, reuse, False, limit=1, batch_size=4)
     task = open_task("tiny-mmbench", options)
-    return infer_only(checkpoint, PROFILE, arm, KEEP, task, options)[0]
+    return infer_only(checkpoint, Job(PROFILE, arm, KEEP, task, options))[0]
 
 
 @pytest.mark.parametrize("name", ["config.json", "generation_config.json", "tokenizer.json"])

@@ -16,7 +16,8 @@ from bench.arms.models import Checkpoint, load_checkpoint, resolve_keep
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.cli import main
-from bench.evaluation.runs.evaluate import Options, evaluate, infer_only, open_task, score_only
+from bench.evaluation.runs.evaluate import evaluate, infer_only, score_only
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.runs.lock import locked
 from bench.evaluation.runs.predictions import FILE, line
 from bench.evaluation.runs.recording import RecordingAnswerer
@@ -67,9 +68,9 @@ def test_a_second_process_is_refused_before_it_touches_anything(
     task, options = asked(tmp_path, reuse=reuse)
     for way in (evaluate, infer_only):
         with pytest.raises(UserError, match=f"process {held.pid} on .* is writing this run"):
-            way(checkpoint, PROFILE, "hybrid", KEEP, task, options)
+            way(checkpoint, Job(PROFILE, "hybrid", KEEP, task, options))
     with pytest.raises(UserError, match=f"process {held.pid} on .* is writing this run"):
-        score_only(PROFILE, "hybrid", KEEP, task, options)
+        score_only(Job(PROFILE, "hybrid", KEEP, task, options))
     assert files(tmp_path) == before
 
 
@@ -101,7 +102,7 @@ def test_the_lock_ends_with_its_process(
     held.send_signal(ending)
     held.wait()
     task, options = asked(tmp_path)
-    folder, score = evaluate(checkpoint, PROFILE, "hybrid", KEEP, task, options)
+    folder, score = evaluate(checkpoint, Job(PROFILE, "hybrid", KEEP, task, options))
     assert score.samples == len(task.indices) and (folder / "scores.json").is_file()
 
 
@@ -121,7 +122,7 @@ def test_the_lock_is_held_while_the_run_goes_on_and_is_scored(
         monkeypatch.setattr(place, another)
     task, options = asked(tmp_path)
     monkeypatch.setattr(type(task), "write_official", another)
-    evaluate(checkpoint, PROFILE, "hybrid", KEEP, task, options)
+    evaluate(checkpoint, Job(PROFILE, "hybrid", KEEP, task, options))
     assert len(refused) == 3 and 0 not in refused
     another()
     assert refused[-1] == 0
@@ -185,14 +186,14 @@ def test_answers_of_another_run_are_not_reported(
             folder.rename(tmp_path / "kept")
             if what != "removed":
                 again = replace(options, reuse=True)
-                infer_only(checkpoint, PROFILE, "hybrid", KEEP, task, again)
+                infer_only(checkpoint, Job(PROFILE, "hybrid", KEEP, task, again))
             if what == "other":
                 (folder / FILE).write_text("".join(line(i, "another") for i in task.indices))
         return answer(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(RecordingAnswerer, "answer_recorded", disturbed)
     if what == "moved":  # whoever wrote there answered the same
-        assert infer_only(checkpoint, PROFILE, "hybrid", KEEP, task, options)[0] == folder
+        assert infer_only(checkpoint, Job(PROFILE, "hybrid", KEEP, task, options))[0] == folder
         return
     with pytest.raises(UserError, match=r"lacks \d+ of 8 answers.*--reuse"):
-        infer_only(checkpoint, PROFILE, "hybrid", KEEP, task, options)
+        infer_only(checkpoint, Job(PROFILE, "hybrid", KEEP, task, options))

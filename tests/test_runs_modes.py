@@ -9,8 +9,9 @@ import pytest
 from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
-from bench.evaluation.runs.evaluate import Options, evaluate, infer_only, open_task, score_only
-from bench.evaluation.runs.loop import by_length
+from bench.evaluation.runs.answers import by_length
+from bench.evaluation.runs.evaluate import evaluate, infer_only, score_only
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.runs.predictions import FILE, SEAL, appending, line, merge, read_all
 from bench.evaluation.runs.status import find_runs
 from bench.tasks import load_task
@@ -32,12 +33,12 @@ def options(work_dir: Path, batch_size: int = 4, *, limit: int = 3, reuse: bool 
 
 def infer_into(checkpoint: Checkpoint, chosen: Options, data: str = "tiny-mmbench") -> Path:
     task = open_task(data, chosen)
-    return infer_only(checkpoint, PROFILE, "hybrid", KEEP, task, chosen)[0]
+    return infer_only(checkpoint, Job(PROFILE, "hybrid", KEEP, task, chosen))[0]
 
 
 def score_in(chosen: Options) -> Path:
     task = open_task("tiny-mmbench", chosen)
-    return score_only(PROFILE, "hybrid", KEEP, task, chosen)[0]
+    return score_only(Job(PROFILE, "hybrid", KEEP, task, chosen))[0]
 
 
 @pytest.mark.parametrize("arm", ["dense", "hybrid", "random"])
@@ -48,7 +49,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(
     for batch_size in (1, 3, 16):
         chosen = options(tmp_path / str(batch_size), batch_size, limit=6)
         task = open_task("tiny-mmbench", chosen)
-        folder, _ = infer_only(checkpoint, PROFILE, arm, KEEP, task, chosen)
+        folder, _ = infer_only(checkpoint, Job(PROFILE, arm, KEEP, task, chosen))
         written.add((folder / FILE).read_bytes())
     assert len(written) == 1
     indices = [json.loads(text)["index"] for text in written.pop().splitlines()]
@@ -73,7 +74,7 @@ def test_inferring_and_scoring_apart_is_the_same_as_at_once(
 ) -> None:
     at_once = options(tmp_path / "at-once")
     task = open_task("tiny-mmbench", at_once)
-    whole, _ = evaluate(checkpoint, PROFILE, "hybrid", KEEP, task, at_once)
+    whole, _ = evaluate(checkpoint, Job(PROFILE, "hybrid", KEEP, task, at_once))
     apart = options(tmp_path / "apart")
     run = infer_into(checkpoint, apart)
     assert {path.name for path in run.iterdir()} == ANSWERED
@@ -95,7 +96,7 @@ def test_only_a_complete_run_of_this_data_and_configuration_is_scored(
     task = open_task("tiny-mmbench", chosen)
     keep = resolve_keep("9", PROFILE)
     with pytest.raises(UserError, match=r"another config.keep \(18, now 9\)"):
-        score_only(PROFILE, "hybrid", keep, task, chosen)
+        score_only(Job(PROFILE, "hybrid", keep, task, chosen))
     with pytest.raises(UserError, match=r"another data.hash"):
         score_in(replace(chosen, limit=2))
     lines = (run / FILE).read_text().splitlines(keepends=True)

@@ -11,7 +11,8 @@ import pytest
 from bench.arms.models import Checkpoint, load_checkpoint, resolve_keep
 from bench.arms.profiles import load_profile
 from bench.cli import main
-from bench.evaluation.runs.evaluate import Options, infer_only, open_task
+from bench.evaluation.runs.evaluate import infer_only
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.runs.predictions import FILE, SEAL
 from bench.evaluation.runs.status import find_runs
 from bench.tasks.load import FIXTURE_DATA
@@ -44,7 +45,7 @@ def scored(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 def run(checkpoint: Checkpoint, work_dir: Path, data: str = "tiny-mmbench") -> Path:
     options = Options(work_dir, False, False, limit=2, batch_size=4)
     task = open_task(data, options)
-    return infer_only(checkpoint, PROFILE, "hybrid", KEEP, task, options)[0]
+    return infer_only(checkpoint, Job(PROFILE, "hybrid", KEEP, task, options))[0]
 
 
 def test_a_copy_shows_no_rate_and_one_that_keeps_the_times_does(

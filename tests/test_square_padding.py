@@ -12,7 +12,8 @@ from transformers import CLIPImageProcessor
 from bench.arms.models import Answerer, load_checkpoint, padded_to_square
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
-from bench.evaluation.runs.evaluate import Options, evaluate, open_task
+from bench.evaluation.runs.evaluate import evaluate
+from bench.evaluation.runs.job import Job, Options, open_task
 from hybrid import Keep
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -82,7 +83,7 @@ def test_the_profile_s_setting_reaches_the_pixels_and_run_json_s_identity(
 
     options = Options(work_dir=tmp_path, reuse=False, verbose=False, limit=1)
     task = open_task("tiny-mmbench", options)
-    folder, _ = evaluate(checkpoint, profile, "dense", Keep.parse("none"), task, options)
+    folder, _ = evaluate(checkpoint, Job(profile, "dense", Keep.parse("none"), task, options))
     written = json.loads((folder / "run.json").read_text())["data"]  # a part of the identity
     assert written["images"] == ("padded to square" if pad else "as they are")
 

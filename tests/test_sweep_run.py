@@ -6,7 +6,7 @@ import pytest
 
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
-from bench.evaluation.runs.evaluate import Options
+from bench.evaluation.runs.job import Options
 from bench.report.sweep.grid import parse_grid
 from bench.report.sweep.result import Sweep
 from bench.report.sweep.run import Timed, run_sweep

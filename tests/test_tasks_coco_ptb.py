@@ -13,15 +13,13 @@ import pytest
 
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
-from bench.evaluation.runs.evaluate import Options
+from bench.evaluation.runs.job import Job, Options
 from bench.gates import quality
 from bench.tasks import Score, comparable, load_task, read_predictions
-from bench.tasks.captions.coco import CocoCaptions
 from bench.tasks.captions.java import java_version
 from bench.tasks.captions.meteor import meteor
 from bench.tasks.captions.spice import check_spice, spice
 from bench.tasks.captions.tokenise import ptb_tokenise
-from bench.tasks.mmbench import MMBench
 from hybrid import Keep
 from tests.task_files import rotations, write_mmbench
 from tests.test_tasks_coco import CAPTIONS, REFERENCES, write_coco
@@ -252,10 +250,8 @@ def test_the_accuracy_gate_refuses_arms_of_different_recipes(
 ) -> None:
     made: list[Score] = []
 
-    def evaluate(*arguments: object) -> tuple[Path, Score]:
-        task = arguments[4]
-        assert isinstance(task, MMBench | CocoCaptions)
-        score = task.score(dict.fromkeys(task.indices, "A"))
+    def evaluate(_checkpoint: object, job: Job) -> tuple[Path, Score]:
+        score = job.task.score(dict.fromkeys(job.task.indices, "A"))
         made.append(dataclasses.replace(score, recipe=dict(score.recipe) | {"prompt": str(made)}))
         return tmp_path, made[-1]
 

@@ -84,7 +84,7 @@ def accuracy(
     from bench.arms.needs import prepare, quality_minutes
     from bench.arms.profiles import TASKS, load_profile
     from bench.base.tables import print_table
-    from bench.evaluation.runs.evaluate import Options, model_name, open_task
+    from bench.evaluation.runs.job import Options, model_name, open_task
     from bench.evaluation.runs.ranks import demand_alone
     from bench.evaluation.statistics.breakdown import (
         CATEGORY_COLUMNS,

@@ -76,15 +76,8 @@ def run(
     from bench.arms.models import arm_config, load_checkpoint, resolve_keep
     from bench.arms.needs import prepare
     from bench.arms.profiles import load_profile, profile_of_model
-    from bench.evaluation.runs.evaluate import (
-        Options,
-        describe,
-        evaluate,
-        infer_only,
-        meet_ranks,
-        open_task,
-        score_only,
-    )
+    from bench.evaluation.runs.evaluate import evaluate, infer_only, meet_ranks, score_only
+    from bench.evaluation.runs.job import Job, Options, describe, open_task
     from bench.evaluation.runs.ranks import joined
     from bench.report.terminal import print_score
     from bench.tasks.subsets import load_subset
@@ -117,16 +110,16 @@ def run(
         if mode is Mode.EVAL:
             if ranks.rank > 0:
                 return
-            folder, score = score_only(profile, arm, kept, task, options)
+            folder, score = score_only(Job(profile, arm, kept, task, options))
         else:
-            meet_ranks(profile, arm, kept, task, options, held)
+            meet_ranks(Job(profile, arm, kept, task, options), held)
             checkpoint = load_checkpoint(profile)
             if mode is Mode.INFER or ranks.rank > 0:
-                folder, _ = infer_only(checkpoint, profile, arm, kept, task, options)
+                folder, _ = infer_only(checkpoint, Job(profile, arm, kept, task, options))
                 if ranks.rank == 0:
                     print(f"answers written to {folder}")
                 return
-            folder, score = evaluate(checkpoint, profile, arm, kept, task, options)
+            folder, score = evaluate(checkpoint, Job(profile, arm, kept, task, options))
     print_score(score, title=f"{model} on {task.name}: {describe(arm_config(arm, profile, kept))}")
     print(f"written to {folder}")
 

@@ -49,7 +49,7 @@ def sweep(
     from bench.arms.needs import prepare
     from bench.arms.profiles import load_profile
     from bench.base.tables import print_line, print_table
-    from bench.evaluation.runs.evaluate import Options
+    from bench.evaluation.runs.job import Options
     from bench.evaluation.runs.ranks import demand_alone
     from bench.report.sweep.grid import parse_grid
     from bench.report.sweep.page import write_sweep

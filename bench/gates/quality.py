@@ -13,7 +13,8 @@ from bench.evaluation.comparison.flips import near_ties
 from bench.evaluation.comparison.recorded import cut
 from bench.evaluation.comparison.same import demand_comparable, demand_same_model
 from bench.evaluation.comparison.side import Side, load_side, run_side
-from bench.evaluation.runs.evaluate import Options, evaluate, folder_of, open_task
+from bench.evaluation.runs.evaluate import evaluate
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.runs.lock import locked
 from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.gates.captions import caption_gate, paired_gate
@@ -50,7 +51,7 @@ def quality_gate(
     tasks = {kind: open_task(profile.data_of(kind), each) for kind, each in asked.items()}
     for each in [arm] if against else [arm, "dense"]:
         for task in tasks.values():
-            held.enter_context(locked(folder_of(profile, each, task, options)))
+            held.enter_context(locked(Job(profile, each, keep, task, options).folder))
     baselines = {
         kind: None if against is None else _baseline(against, task) for kind, task in tasks.items()
     }
@@ -59,7 +60,8 @@ def quality_gate(
     Answerer(checkpoint, None).sizes.demand(tasks.values())
     verdicts: list[Verdict] = []
     for kind, task in tasks.items():
-        side, before = _sides(checkpoint, profile, arm, keep, task, asked[kind], baselines[kind])
+        job = Job(profile, arm, keep, task, asked[kind])
+        side, before = _sides(checkpoint, job, baselines[kind])
         told = {
             "reproduce": reproduce,
             "reference": _said(before, against),
@@ -211,22 +213,14 @@ def asked_of(
     }
 
 
-def _sides(
-    checkpoint: Checkpoint,
-    profile: Profile,
-    arm: str,
-    keep: Keep,
-    task: Task,
-    options: Options,
-    baseline: Side | None,
-) -> tuple[Side, Side]:
-    """The run of `arm` and what it is judged against."""
-    folder, score = evaluate(checkpoint, profile, arm, keep, task, options)
+def _sides(checkpoint: Checkpoint, job: Job, baseline: Side | None) -> tuple[Side, Side]:
+    """The run and what it is judged against."""
+    folder, score = evaluate(checkpoint, job)
     if baseline is None:
-        dense, dense_score = evaluate(checkpoint, profile, "dense", keep, task, options)
+        dense, dense_score = evaluate(checkpoint, replace(job, arm="dense"))
         comparable(score, dense_score)
-        baseline = run_side(dense, task)
-    side = run_side(folder, task)
+        baseline = run_side(dense, job.task)
+    side = run_side(folder, job.task)
     demand_comparable(baseline, side)
     demand_same_model(baseline, side)
     return side, baseline

@@ -45,6 +45,7 @@ ANSWERING = (
     "arms/greedy.py",
     "arms/models.py",
     "arms/processor.py",
+    "evaluation/runs/answers.py",
     "evaluation/runs/loop.py",
     "evaluation/runs/recording.py",
     "tasks/tables/images.py",

@@ -8,8 +8,7 @@ VLMEvalKit's own files beside them.
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,12 @@ from rich.progress import MofNCompleteColumn, ProgressColumn
 from rich.progress import Task as ProgressTask
 from rich.text import Text
 
-from bench.arms.models import Answerer
 from bench.arms.vocabulary import unknown_in
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.progress import progress
 from bench.evaluation.runs import margins
+from bench.evaluation.runs.answers import answers
 from bench.evaluation.runs.folder import set_aside
 from bench.evaluation.runs.identity import (
     IDENTITY,
@@ -38,7 +37,7 @@ from bench.evaluation.runs.meeting import demand_one_run
 from bench.evaluation.runs.predictions import appending, demand_sealed, line, merge, read_all, seal
 from bench.evaluation.runs.ranks import ALONE, Ranks
 from bench.evaluation.runs.recording import RecordingAnswerer
-from bench.tasks import Sample, Score, Task
+from bench.tasks import Score, Task
 
 
 def infer(
@@ -171,59 +170,29 @@ def _answer_missing(
     answered: dict[int, str] = {}
     done = read_all(folder, task.indices, repair=False)
     shard = [s for position, s in enumerate(task.samples) if ranks.answers(position)]
-    missing = by_length([s for s in shard if s.index not in done], task, answerer)
+    missing = [s for s in shard if s.index not in done]
     own = "" if ranks.size == 1 else f".rank-{ranks.rank}"
     shown = f"{spec.model} on {task.name}"
+    lengths = {"batch_size": spec.batch_size, "max_new_tokens": spec.max_new_tokens}
     with (
         appending(folder / f"predictions{own}.jsonl") as file,
         appending(folder / f"margins{own}.jsonl") as margin_file,
         progress(shown, len(shard), MofNCompleteColumn(), _Rate(), quiet=ranks.rank > 0) as bar,
     ):
         bar.skip(len(shard) - len(missing))
-        for batch, encoded in _encoded(missing, answerer, spec.batch_size):
-            named = [f"sample {sample.index} of {task.name}" for sample in batch]
-            answers = answerer.answer_recorded(encoded, spec.max_new_tokens, named)
+        for batch in answers(missing, task, answerer, **lengths):
             if task.kind == "mmbench":  # a caption has no letter that could flip
-                for sample, (_, tops) in zip(batch, answers, strict=True):
-                    margin_file.write(margins.line(sample.index, tops))
+                for answer in batch:
+                    margin_file.write(margins.line(answer.sample.index, answer.tops))
                 margin_file.flush()
-            for sample, (answer, _) in zip(batch, answers, strict=True):
-                file.write(line(sample.index, answer))
-                answered[sample.index] = answer
+            for answer in batch:
+                file.write(line(answer.sample.index, answer.text))
+                answered[answer.sample.index] = answer.text
                 if verbose:
-                    bar.say(f"{sample.index}: {answer}")
+                    bar.say(f"{answer.sample.index}: {answer.text}")
             file.flush()
             bar.advance(len(batch))
     return answered
-
-
-def _encoded(
-    samples: Sequence[Sample], answerer: Answerer, batch_size: int
-) -> Iterator[tuple[Sequence[Sample], dict[str, Any]]]:
-    """Batches, each decoded and encoded by a second thread while the model answers the last."""
-
-    def encode(batch: Sequence[Sample]) -> dict[str, Any]:
-        return answerer.encode([s.prompt for s in batch], [s.image() for s in batch])
-
-    batches = [samples[i : i + batch_size] for i in range(0, len(samples), batch_size)]
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        coming = [thread.submit(encode, batch) for batch in batches[:1]]
-        for position, batch in enumerate(batches):
-            encoded = coming.pop().result()
-            coming = [thread.submit(encode, later) for later in batches[position + 1 :][:1]]
-            yield batch, encoded
-
-
-def by_length(samples: Sequence[Sample], task: Task, answerer: Answerer) -> list[Sample]:
-    """Longest prompt first, so that a batch needs little padding and memory runs out at once.
-
-    Rows of one question follow each other: they share an image, which is then decoded once.
-    """
-    if not samples:
-        return []
-    ids = answerer.processor.tokenizer([s.prompt for s in samples])["input_ids"]
-    lengths = {s.index: len(row) for s, row in zip(samples, ids, strict=True)}
-    return sorted(samples, key=lambda s: (-lengths[s.index], task.group_key(s.index), s.index))
 
 
 class _Rate(ProgressColumn):

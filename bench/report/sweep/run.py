@@ -16,7 +16,8 @@ from bench.base.checkout import git
 from bench.base.errors import UserError
 from bench.base.progress import progress
 from bench.base.tables import print_line
-from bench.evaluation.runs.evaluate import Options, evaluate, open_task
+from bench.evaluation.runs.evaluate import evaluate
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.statistics.matching import matched_ids
 from bench.evaluation.statistics.paired import Pairs, difference_interval, wilson_interval
 from bench.report.sweep.grid import Cell
@@ -66,7 +67,7 @@ def run_sweep(
         print_line(Console(stderr=True), f"{number} of {len(runs)}: {name}")
         chosen = replace(options, work_dir=options.work_dir / name)
         scores[name] = [
-            evaluate(checkpoint, profile, arm, keep, task, chosen)[1] for task in opened
+            evaluate(checkpoint, Job(profile, arm, keep, task, chosen))[1] for task in opened
         ]
     answerers = {name: Answerer(checkpoint, arm_config(arm, profile, k)) for name, arm, k in runs}
     tokens = {name: visual_tokens(answerer) for name, answerer in answerers.items()}

@@ -12,7 +12,8 @@ from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
 from bench.cost import cost_of, recorded
-from bench.evaluation.runs.evaluate import Options, evaluate, open_task
+from bench.evaluation.runs.evaluate import evaluate
+from bench.evaluation.runs.job import Job, Options, open_task
 from bench.gates.accuracy import accuracy_gate
 from bench.gates.captions import caption_gate
 from bench.gates.sync.gate import files_on_the_path
@@ -204,7 +205,7 @@ def lost_answers(change: Change | None, folder: Path) -> Red | None:
         for data, limit in zip(profile.judged.values(), (QUESTIONS, IMAGES), strict=True):
             options = Options(work / str(os.getpid()), False, False, limit=limit)
             found.append(
-                evaluate(checkpoint, profile, arm, keep, open_task(data, options), options)[1]
+                evaluate(checkpoint, Job(profile, arm, keep, open_task(data, options), options))[1]
             )
         return found
 
