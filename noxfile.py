@@ -101,6 +101,12 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def architecture(session: nox.Session) -> None:
+    """Draw the wings and their imports, for docs/architecture.md."""
+    python(session, "sessions.architecture")
+
+
+@nox.session
 def typecheck(session: nox.Session) -> None:
     """mypy, strict."""
     python(session, "mypy")

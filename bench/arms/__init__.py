@@ -1,1 +1,1 @@
-"""What is run: profiles, checkpoints, and the models that a name stands for."""
+"""What is run? Profiles, checkpoints, and the models that a name stands for."""

@@ -1,4 +1,4 @@
-"""`python -m bench ...`: run and score, compare, and the gates.
+"""What does a user type? `python -m bench ...`: run and score, compare, and the gates.
 
 Exit codes: 0 pass, 1 a gate failed, 2 wrong usage, data or environment, 3 unsure.
 """

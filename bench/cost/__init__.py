@@ -1,4 +1,4 @@
-"""What a stage costs, counted and not timed: the same on every machine, without weights."""
+"""What must a stage cost? Counted, not timed: the same on every machine, without weights."""
 
 from bench.cost.count import Cost, counting
 from bench.cost.stages import ARMS, BATCHES, cost_of

@@ -1,1 +1,1 @@
-"""Pass, fail, unsure: what was measured, judged."""
+"""Pass, fail, unsure? What was measured, judged."""

@@ -1,1 +1,1 @@
-"""Recorded positions, owners and pruning masks: made from integers, compared to the last digit."""
+"""Where did each patch go? Recorded positions, owners and masks, compared to the last digit."""

@@ -1,4 +1,4 @@
-"""Finds the lines that make the host wait for the device, with or without a GPU.
+"""Where does the host wait for the device? Found with or without a GPU; imports nothing else here.
 
     with detect_syncs() as report:
         model.generate(inputs)
@@ -6,8 +6,8 @@
 
 `detect_syncs` needs no GPU: modes and patched methods see each read, each size that depends on
 values, each blocking copy (`detector`, `modes`, `operators`, `entry_points`, `places`). `cuda` asks
-CUDA itself, `proof` needs no list of ways to wait, `second_opinion` runs on `meta`, `lint` reads
-the source. `scenarios` and `ledger` are what the gate runs and what it allows.
+CUDA itself, `proof` needs no list of ways to wait, `second_opinion` runs on `meta`. What this
+project's own gate runs, allows and reads in source code is `bench.gates.sync`.
 
 Not seen without a GPU: waits of other threads, inside compiled graphs and custom kernels, in
 `torch.distributed`, and by host code that polls.

@@ -1,4 +1,4 @@
-"""Tasks: rows of a data file -> prompts -> answers -> a score."""
+"""What is asked, and what is it worth? Rows of a data file -> prompts -> answers -> a score."""
 
 from bench.tasks.captions.tokenise import DEFAULT_TOKENISER, TOKENISERS
 from bench.tasks.load import load_task

@@ -9,27 +9,24 @@ import csv
 import io
 import string
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from bench.base.atomic import write_atomically
 from bench.tasks.matchers import DEFAULT_MATCHER, get_matcher
-from bench.tasks.prompts import IMAGE, MULTIPLE_CHOICE_PROMPTS, get_prompt
+from bench.tasks.prompts import MULTIPLE_CHOICE_PROMPTS, get_prompt
+from bench.tasks.rows import Rows
 from bench.tasks.tables.export import export
-from bench.tasks.tables.images import image_loader
 from bench.tasks.tables.spreadsheets import guarded
 from bench.tasks.tables.table import Table, shown
 from bench.tasks.task import (
     NOT_RECORDED,
     Metric,
-    Sample,
     Score,
     check_predictions,
     mean_metric,
-    prompt_sha256,
 )
 
 ROTATION = 1_000_000
@@ -65,7 +62,7 @@ class Question:
         return self.index // ROTATION
 
 
-class MMBench:
+class MMBench(Rows):
     """A `Task` over a table in VLMEvalKit's MMBench columns.
 
     Args:
@@ -94,39 +91,14 @@ class MMBench:
         self.recipe = {"prompt": prompt or NOT_RECORDED, "matcher": matcher}
         self._matcher = get_matcher(matcher)
         self._build_prompt = get_prompt(MULTIPLE_CHOICE_PROMPTS, prompt) if prompt else None
-        self._table = table
+        super().__init__(table)
         self._questions = read_questions(table)
 
-    @property
-    def indices(self) -> Collection[int]:
-        return self._table.rows.keys()
-
-    @cached_property
-    def samples(self) -> Sequence[Sample]:
+    def _prompts(self) -> Iterator[tuple[int, str]]:
         if self._build_prompt is None:
             raise ValueError(f"{self.name}: made for scoring, without a prompt")
-        self._table.require("image")
-        samples = []
         for item in self._questions:
-            text = self._build_prompt(item.question, item.hint, item.options)
-            if text.count(IMAGE) != 1:
-                raise self._table.error(
-                    f"its text contains {IMAGE}, which stands for the one image", item.index
-                )
-            samples.append(Sample(item.index, text, image_loader(self._table, item.index)))
-        return samples
-
-    @property
-    def table(self) -> Table:
-        return self._table.without("image")
-
-    @cached_property
-    def data_hash(self) -> str:
-        return self._table.sha256()
-
-    @cached_property
-    def prompt_hash(self) -> str:
-        return prompt_sha256(self.samples)
+            yield item.index, self._build_prompt(item.question, item.hint, item.options)
 
     def group_key(self, index: int) -> int:
         return index % ROTATION

@@ -5,8 +5,7 @@ first. The two don't compare: on COCO's own captions, tokenising alone moves CID
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,23 +19,20 @@ from bench.tasks.prompts import (
     CAPTION_FRAMES,
     CAPTION_PROMPTS,
     DEFAULT_PROMPT,
-    IMAGE,
     get_prompt,
     vlmevalkit_frame,
 )
+from bench.tasks.rows import Rows
 from bench.tasks.tables.export import export
-from bench.tasks.tables.images import image_loader
 from bench.tasks.tables.table import Table, shown
 from bench.tasks.task import (
     NOT_RECORDED,
-    Sample,
     Score,
     check_predictions,
-    prompt_sha256,
 )
 
 
-class CocoCaptions:
+class CocoCaptions(Rows):
     """A `Task` over a table `index answer [question] [image]`.
 
     `answer` is the list of reference captions, as Python or JSON write it. A `question` column,
@@ -81,37 +77,13 @@ class CocoCaptions:
         if question is not None and "question" not in table.columns:
             rows = {index: {**row, "question": question} for index, row in table.rows.items()}
             table = Table(table.source, (*table.columns, "question"), rows)
-        self._table = table
+        super().__init__(table)
         self.recipe = {"prompt": _prompt_name(table), "tokeniser": self._tokeniser}
 
-    @property
-    def indices(self) -> Collection[int]:
-        return self._table.rows.keys()
-
-    @cached_property
-    def samples(self) -> Sequence[Sample]:
-        self._table.require("image", "question")
-        samples = []
+    def _prompts(self) -> Iterator[tuple[int, str]]:
+        self._table.require("question")
         for index in self._table.rows:
-            text = self._frame(self._table.cell(index, "question"))
-            if text.count(IMAGE) != 1:
-                raise self._table.error(
-                    f"its question contains {IMAGE}, which stands for the one image", index
-                )
-            samples.append(Sample(index, text, image_loader(self._table, index)))
-        return samples
-
-    @property
-    def table(self) -> Table:
-        return self._table.without("image")
-
-    @cached_property
-    def data_hash(self) -> str:
-        return self._table.sha256()
-
-    @cached_property
-    def prompt_hash(self) -> str:
-        return prompt_sha256(self.samples)
+            yield index, self._frame(self._table.cell(index, "question"))
 
     def group_key(self, index: int) -> int:
         return index

@@ -1,0 +1,37 @@
+"""docs/architecture.md against the code: its picture, its wings, and every link of every page."""
+
+import re
+from pathlib import Path
+
+from sessions.architecture import PICTURE, direct, floors, imports, said
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_picture_shows_the_imports_that_are_there() -> None:
+    arrows = said(direct(imports())).replace(">", "&gt;")
+    assert arrows in PICTURE.read_text(encoding="utf-8"), "draw it anew: nox -s architecture"
+
+
+def test_each_wing_is_told_of_and_each_folder_is_a_wing() -> None:
+    wings = {wing for row in floors() for wing in row}
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\*\*`([a-z/]+)`\*\*:", page, re.M)) == {
+        wing.replace(".", "/") for wing in wings
+    }
+    folders = {f"bench.{p.parent.name}" for p in (ROOT / "bench").glob("*/__init__.py")}
+    assert folders | {"hybrid"} == wings
+
+
+def test_what_a_page_points_at_is_there() -> None:
+    pointed = [
+        page.parent / target
+        for page in PAGES
+        for pair in re.findall(
+            r"\]\(([^)#:\s]+)(?:#[^)]*)?\)|src=\"([^\"]+)\"", page.read_text(encoding="utf-8")
+        )
+        for target in pair
+        if target
+    ]
+    assert len(pointed) > 60 and [target for target in pointed if not target.exists()] == []
