@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from numbers import Integral
 from typing import Literal, Self
@@ -81,7 +81,7 @@ class Keep:
         return "none"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HybridConfig:
     """The reduction of one model. The default reduces nothing: transformers' own LLaVA.
 
@@ -97,6 +97,8 @@ class HybridConfig:
             unmerging, where attention sees every patch position (only without pruning).
         prune: `drop` removes tokens after the aggregation layer, `mask` only hides them.
         rank: `attention` is FastV; `random` and `lowest` are controls at the same budget.
+        method: stages of other methods, in the order in which they act (`hybrid.stages`); what
+            `thresholds` and `keep` ask for is added to them.
 
     Raises:
         ConfigError: for any value outside of what is described here.
@@ -109,6 +111,7 @@ class HybridConfig:
     rope: RopeMode = "logical"
     prune: PruneMode = "drop"
     rank: RankMode = "attention"
+    method: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", Keep.parse(self.keep))
@@ -132,6 +135,9 @@ class HybridConfig:
                 "(1.0 for each CLIP block merges only what the capacity forces)"
             )
         _one_of("rope", self.rope, ("logical", "compact", "virtual"))
+        object.__setattr__(self, "method", tuple(self.method))
+        if self.rope == "virtual" and self.method:
+            raise ConfigError("rope='virtual' attends to every patch: method must be empty")
         if self.rope == "virtual" and self.budget.prunes:
             raise ConfigError(
                 f"rope='virtual' attends to every patch, so it cannot prune: keep={self.keep} "
@@ -144,6 +150,11 @@ class HybridConfig:
     def budget(self) -> Keep:
         """`keep`, parsed."""
         return Keep.parse(self.keep)
+
+    def __repr__(self) -> str:
+        """As ever; other methods only where there are some, since records of old hold this text."""
+        names = [f.name for f in fields(self) if f.name != "method" or self.method]
+        return f"HybridConfig({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -1,14 +1,17 @@
 """`HybridLlava`: LLaVA-1.5 with merged and pruned visual tokens, from pixels to token ids.
 
-Reads top to bottom like the way of an image: `generate` -> `prefill` (vision, projector, layout,
-long layers, pruning, short layers) -> `select` and `decode`, token by token. Shapes: B samples,
-S prompt tokens with P image placeholders, N visual slots, R = S - P + N tokens after layout,
-K kept visual tokens, T new tokens at most.
+Reads top to bottom like the way of an image: `generate` -> `prefill` (vision, hand-over, layout,
+layers, and in between what the language stages drop) -> `select` and `decode`, token by token.
+Which tokens end where is not said here: stages say it, at the three places of `hybrid.stages`.
+Shapes: B samples, S prompt tokens with P image placeholders, N visual slots, R = S - P + N tokens
+after layout, K kept visual tokens, T new tokens at most.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from os import PathLike
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, NamedTuple, Self, overload
 
 import torch
 from torch import Tensor
@@ -23,11 +26,21 @@ from hybrid.config import ConfigError, HybridConfig
 from hybrid.inputs import Inputs, place
 from hybrid.masks import additive, causal_mask
 from hybrid.merging import VisualTokens
-from hybrid.pruning import Kept, keep_counts, keep_top, kept_index, last_row_scores, rank_scores
+from hybrid.methods import stages_of
+from hybrid.pruning import Kept, keep_counts, keep_top, kept_index
 from hybrid.rope import Layout, Unmerging, consecutive_position_ids, layout, unmerging
-from hybrid.state import Answer, Sequence, Span, State, Trace
+from hybrid.stages import LanguageStage, Read, Seen, Standing, handed_over
+from hybrid.state import Answer, Cut, Sequence, Span, State, Trace
 from hybrid.stopping import EndWatch
-from hybrid.vision import VisionTower
+from hybrid.vision import Looked, VisionTower
+
+
+class Last(NamedTuple):
+    """The last layer of a run: what it read [B, R, D], its query and key after RoPE."""
+
+    hidden: Tensor
+    query: Tensor
+    key: Tensor
 
 
 class HybridLlava:
@@ -50,12 +63,30 @@ class HybridLlava:
         self.llava = llava
         self.lm_head = llava.lm_head
         model: Any = llava.model
+        layers = len(model.language_model.layers)
+        self.stages = stages_of(config, layers)
         self.vision = VisionTower(
-            model.vision_tower, settings.vision_feature_layer, config.thresholds, config.capacity
+            model.vision_tower,
+            settings.vision_feature_layer,
+            self.stages.tower,
+            remembers=any(stage.asks_tower for stage in self.stages.hand_over),
         )
-        counts = keep_counts(config.budget, self.vision.capacity)
-        self.budget = counts[-1]  # K
-        self.keep_counts = torch.tensor(counts, device=self.device)  # sync-ok: once a model
+        slots = self.vision.slots
+        for stage in self.stages.hand_over:
+            slots = stage.slots_of(slots)
+        self.slots = slots  # N
+        self.cuts: list[tuple[LanguageStage, int, Tensor]] = []
+        for ranking in self.stages.language:
+            if ranking.layer >= layers:
+                raise ConfigError(
+                    f"{type(ranking).__name__} acts in front of layer {ranking.layer}: this"
+                    f" language model allows 1 to {layers - 1}"
+                )
+            counts = keep_counts(ranking.keep, slots)
+            on_device = torch.tensor(counts, device=self.device)  # sync-ok: once a model
+            self.cuts.append((ranking, counts[-1], on_device))
+            slots = counts[-1] if config.prune == "drop" else slots
+        self.budget = self.cuts[-1][1] if self.cuts else slots  # K
         self.projector = model.multi_modal_projector
         self.language: Any = model.language_model
         self.image_token_id: int = settings.image_token_id
@@ -63,6 +94,15 @@ class HybridLlava:
         self.end_ids: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
         pad = llava.generation_config.pad_token_id
         self.pad_id: int = pad if pad is not None else (self.end_ids or [0])[0]
+
+    @property
+    def layer_slots(self) -> list[int]:
+        """How many visual slots each layer of the language model gets."""
+        slots, counts = self.slots, list[int]()
+        for stage, budget, _ in self.cuts:
+            counts += [slots] * (stage.layer - len(counts))
+            slots = budget if self.config.prune == "drop" else slots
+        return counts + [slots] * (len(self.language.layers) - len(counts))
 
     @classmethod
     def from_pretrained(
@@ -179,35 +219,33 @@ class HybridLlava:
     def prefill(self, inputs: Inputs, max_new_tokens: int) -> State:
         """Read the prompt: fills the cache and gives the first new token's logits."""
         config, layers = self.config, self.language.layers
-        aggregation = config.aggregation_layer
-        visual = self.vision(inputs.pixel_values)  # features: [B, N, D_vision]
+        looked = self.vision.look(inputs.pixel_values)  # features: [B, N, D_vision]
+        # One seed a prompt, which padding does not change and the order of its tokens does.
+        seed = cache(lambda: (inputs.input_ids * inputs.attention_mask.cumsum(dim=1)).sum(dim=1))
+        visual = self._hand_over(looked, seed)
         sequence, places = self._lay_out(inputs, visual)  # hidden: [B, R, D]
         position_ids = sequence.position_ids
-        cache = KVCache(len(layers), max_new_tokens)
-        scores, kept = None, None
+        kv = KVCache(len(layers), max_new_tokens)
+        standing = Standing(places.first, visual.position, visual.valid)
+        masked = inputs.padded or (self.stages.leaves_padding and config.rope != "virtual")
+        spans, cuts, begin = [], list[Cut](), 0
 
-        # Without pruning all layers are long ones.
-        prunes = config.budget.prunes
-        long = range(aggregation + 1) if prunes else range(len(layers))
-        masked = inputs.padded or (config.thresholds is not None and config.rope != "virtual")
-        sequence, query, key = self._layers(long, sequence, masked, cache)
-        spans = [self._span(long, sequence, max_new_tokens)]
-
-        if prunes:
-            scaling = layers[aggregation].self_attn.scaling
-            row = last_row_scores(query[:, :, -1:], key, sequence.valid, scaling)  # [B, R]
-            slots = torch.arange(self.vision.capacity, device=self.device)
-            scores = row.gather(1, places.first[:, None] + slots)  # [B, N]
-            # One seed a prompt, which padding does not change and the order of its tokens does.
-            seed = (inputs.input_ids * inputs.attention_mask.cumsum(dim=1)).sum(dim=1)
-            ranked = rank_scores(scores, visual.position, seed, config.rank)
-            kept = keep_top(ranked, visual.valid, self.keep_counts, self.budget)
-            sequence = self._prune(sequence, kept, places)  # hidden: [B, R - N + K, D]
-            short = range(aggregation + 1, len(layers))
+        for stage, budget, counts in self.cuts:
+            if cuts:
+                standing = standing.behind(cuts[-1].kept, dropped=config.prune == "drop")
+            above = range(begin, stage.layer)
+            sequence, last = self._layers(above, sequence, masked, kv)
+            spans.append(self._span(above, sequence, max_new_tokens))
+            scores = stage.scores(self._read(stage.layer, sequence, last, standing, seed))  # [B, N]
+            kept = keep_top(scores, standing.present, counts, budget)
+            sequence = self._prune(sequence, kept, standing)  # hidden: [B, R - N + K, D]
             masked = masked or config.prune == "mask"
-            sequence, _, _ = self._layers(short, sequence, masked, cache)
-            spans.append(self._span(short, sequence, max_new_tokens))
+            cuts.append(Cut(scores, kept, sequence.position_ids))
+            begin = stage.layer
 
+        rest = range(begin, len(layers))
+        sequence, _ = self._layers(rest, sequence, masked, kv)
+        spans.append(self._span(rest, sequence, max_new_tokens))
         batch = inputs.batch
         return State(
             logits=self._logits(sequence.hidden[:, -1]),  # left padding: the last is never padding
@@ -215,9 +253,9 @@ class HybridLlava:
             ids=torch.zeros(batch, max_new_tokens, dtype=torch.long, device=self.device),
             finished=torch.zeros(batch, dtype=torch.bool, device=self.device),
             step=torch.zeros(1, dtype=torch.long, device=self.device),
-            cache=cache,
+            cache=kv,
             spans=tuple(spans),
-            trace=Trace(visual, places, position_ids, scores, kept, sequence.position_ids),
+            trace=Trace(visual, places, position_ids, tuple(cuts), config.prune == "drop"),
         )
 
     @torch.inference_mode()
@@ -247,6 +285,16 @@ class HybridLlava:
         state.step.add_(1)
         state.logits.copy_(self._logits(hidden[:, -1]))
 
+    def _hand_over(self, looked: Looked, seed: Callable[[], Tensor]) -> VisualTokens:
+        """What of the tower's tokens reaches the language model, N slots."""
+        visual = looked.visual
+        for stage in self.stages.hand_over:
+            seen = Seen(
+                visual, self.vision.grid, looked.attention, looked.patch_keys, self.projector, seed
+            )
+            visual = handed_over(visual, stage.choose(seen))
+        return visual
+
     def _lay_out(self, inputs: Inputs, visual: VisualTokens) -> tuple[Sequence, Layout]:
         """Put text and projected visual tokens in a row, at their logical positions."""
         is_image = inputs.input_ids == self.image_token_id
@@ -261,8 +309,7 @@ class HybridLlava:
         unreduced_valid = inputs.attention_mask.bool()
         logical = consecutive_position_ids(unreduced_valid)  # [B, S]
         if self.config.rope == "virtual":
-            slots = self.vision.capacity
-            virtual = unmerging(places, is_image, visual.owner, slots, hidden.dtype)
+            virtual = unmerging(places, is_image, visual.owner, self.slots, hidden.dtype)
             return Sequence(hidden, logical, unreduced_valid, virtual), places
         valid = torch.where(
             places.is_visual,
@@ -273,10 +320,34 @@ class HybridLlava:
             return Sequence(hidden, consecutive_position_ids(valid), valid), places
         return Sequence(hidden, logical.gather(1, places.source), valid), places
 
-    def _prune(self, sequence: Sequence, kept: Kept, places: Layout) -> Sequence:
+    def _read(
+        self,
+        layer: int,
+        sequence: Sequence,
+        last: Last,
+        standing: Standing,
+        seed: Callable[[], Tensor],
+    ) -> Read:
+        """What stands in front of `layer`, for the stage that acts there."""
+        rotary = partial(self.language.rotary_emb, sequence.hidden, sequence.position_ids)
+        return Read(
+            hidden=sequence.hidden,
+            query=last.query,
+            key=last.key,
+            unrotated=lambda: self._project(layer - 1, last.hidden, None)[:2],
+            own=lambda: self._project(layer, sequence.hidden, rotary())[:2],
+            normed=lambda hidden: _normed(hidden, self.language.norm),
+            scaling=self.language.layers[layer - 1].self_attn.scaling,
+            valid=sequence.valid,
+            standing=standing,
+            grid=self.vision.grid,
+            seed=seed,
+        )
+
+    def _prune(self, sequence: Sequence, kept: Kept, standing: Standing) -> Sequence:
         """Drop (or hide) the visual tokens that were not kept."""
-        length = sequence.valid.shape[1]
-        index, stays = kept_index(kept, places.first, length, self.vision.capacity)
+        length, slots = sequence.valid.shape[1], standing.present.shape[1]
+        index, stays = kept_index(kept, standing.first, length, slots)
         if self.config.prune == "mask":
             nowhere = sequence.valid.new_zeros(len(index), length + 1)
             chosen = nowhere.scatter(1, index.where(stays, length), True)[:, :length]
@@ -292,9 +363,9 @@ class HybridLlava:
         return sequence
 
     def _layers(
-        self, layers: range, sequence: Sequence, masked: bool, cache: KVCache
-    ) -> tuple[Sequence, Tensor, Tensor]:
-        """Run a prompt through `layers`; also the last one's query and key after RoPE.
+        self, layers: range, sequence: Sequence, masked: bool, kv: KVCache
+    ) -> tuple[Sequence, Last]:
+        """Run a prompt through `layers`; also what the last one read, and its query and key.
 
         masked: False if causality alone says which keys a query may see, which is faster.
         """
@@ -302,22 +373,23 @@ class HybridLlava:
         rotary = self.language.rotary_emb(hidden, sequence.position_ids)
         mask = additive(causal_mask(sequence.valid), hidden.dtype) if masked else None
         for i in layers:
+            entered = hidden
             query, key, value = self._project(i, hidden, rotary, virtual)
-            cache.start(i, key, value)
+            kv.start(i, key, value)
             attended = self._attend(i, query, key, value, mask)
             if virtual is not None:
                 attended = virtual.merge(attended)
             hidden = self._finish(i, hidden, attended)
-        return replace(sequence, hidden=hidden), query, key
+        return replace(sequence, hidden=hidden), Last(entered, query, key)
 
     def _project(
         self,
         index: int,
         hidden: Tensor,
-        rotary: tuple[Tensor, Tensor],
+        rotary: tuple[Tensor, Tensor] | None,
         virtual: Unmerging | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Query [B, H, L, C], key and value [B, G, L, C] of hidden [B, R, D], after RoPE."""
+        """Query [B, H, L, C], key and value [B, G, L, C] of hidden [B, R, D], after RoPE if any."""
         layer = self.language.layers[index]
         attention, normed = layer.self_attn, _normed(hidden, layer.input_layernorm)
         heads = (*hidden.shape[:-1], -1, attention.head_dim)
@@ -326,7 +398,8 @@ class HybridLlava:
         value = attention.v_proj(normed).view(heads).transpose(1, 2)
         if virtual is not None:
             query, key, value = (virtual.expand(heads) for heads in (query, key, value))
-        query, key = apply_rotary_pos_emb(query, key, *rotary)
+        if rotary is not None:
+            query, key = apply_rotary_pos_emb(query, key, *rotary)
         return query, key, value
 
     def _attend(

@@ -29,24 +29,58 @@ class Sequence:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """What one language stage did.
+
+    Attributes:
+        scores: [B, N] float32 or wider, what the N slots in front of it were ranked by.
+        kept: which of these stayed.
+        position_ids: behind it.
+    """
+
+    scores: Tensor
+    kept: Kept
+    position_ids: Tensor
+
+
+@dataclass(frozen=True)
 class Trace:
     """What was merged, ranked and kept; device tensors that the prefill made anyway.
 
     Attributes:
         visual: merged tokens: which patch owns which slot, and representatives.
         layout: where each token of the reduced sequence comes from.
-        position_ids: of the layers up to the aggregation layer, [B, L].
-        scores: [B, N] float32, the ranking row over visual slots; None without pruning.
-        kept: slots that stayed; None without pruning.
-        pruned_position_ids: of the layers behind the aggregation layer.
+        position_ids: of the layers in front of the first language stage, [B, L].
+        cuts: one for each language stage.
     """
 
     visual: VisualTokens
     layout: Layout
     position_ids: Tensor
-    scores: Tensor | None
-    kept: Kept | None
-    pruned_position_ids: Tensor
+    cuts: tuple[Cut, ...]
+    dropped: bool = True
+
+    @property
+    def scores(self) -> Tensor | None:
+        """Of the first language stage."""
+        return self.cuts[0].scores if self.cuts else None
+
+    @property
+    def kept(self) -> Kept | None:
+        """The slots of `visual` that the last layers see; None without a language stage."""
+        if not self.cuts:
+            return None
+        kept = self.cuts[0].kept
+        for cut in self.cuts[1:]:
+            # Where tokens were only hidden, the slots are still those of the beginning.
+            slot = kept.slot.gather(1, cut.kept.slot) if self.dropped else cut.kept.slot
+            kept = Kept(slot.masked_fill(~cut.kept.valid, 0), cut.kept.valid)
+        return kept
+
+    @property
+    def pruned_position_ids(self) -> Tensor:
+        """Of the last layers."""
+        return self.cuts[-1].position_ids if self.cuts else self.position_ids
 
 
 class Answer(NamedTuple):
@@ -82,7 +116,7 @@ class State:
         finished: [B] bool, samples that have ended.
         step: [1] int64, tokens decoded so far.
         cache: keys and values.
-        spans: long layers, and short ones if there was pruning.
+        spans: one, and one more for each language stage.
         trace: what happened to the visual tokens.
     """
 

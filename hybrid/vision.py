@@ -1,14 +1,14 @@
-"""The CLIP tower with DToMe merging in its blocks: pixels -> `VisualTokens`."""
+"""The CLIP tower, in whose blocks a stage may merge: pixels -> `VisualTokens`."""
 
 from dataclasses import replace
-from math import ceil, log2
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from hybrid.config import ConfigError
-from hybrid.merging import Tokens, VisualTokens, in_raster_order, merge
+from hybrid.merging import Tokens, VisualTokens, at_least_float32, in_raster_order
+from hybrid.stages import TowerStage
 
 
 class VisionTower:
@@ -17,19 +17,20 @@ class VisionTower:
     Args:
         tower: the model's own tower; its weights are used, not copied.
         feature_layer: LLaVA's `vision_feature_layer`; -2 leaves the last block out.
-        thresholds: one per block of the tower, or None for no merging.
-        capacity: visual slots that are handed on.
+        stage: what merges, or None.
+        remembers: whether `look` hands on what the last block attended by.
 
     Raises:
-        ConfigError: a feature layer that the tower does not have, or thresholds of another tower.
+        ConfigError: a feature layer that the tower does not have, or a stage of another tower.
     """
 
     def __init__(
         self,
         tower: nn.Module,
         feature_layer: int,
-        thresholds: tuple[float, ...] | None,
-        capacity: int | None,
+        stage: TowerStage | None = None,
+        *,
+        remembers: bool = False,
     ) -> None:
         model: Any = tower
         blocks = model.encoder.layers
@@ -44,50 +45,65 @@ class VisionTower:
                 f"blocks: {-len(blocks) - 1} to {len(blocks)}"
             )
         self.blocks = blocks[:used]
-        if thresholds is not None and len(thresholds) != len(blocks):
-            raise ConfigError(
-                f"thresholds has {len(thresholds)} values, but this tower has {len(blocks)} CLIP "
-                "blocks: give one per block (python -m hybrid.calibrate makes them)"
-            )
-        self.merges = thresholds is not None
-        self.thresholds = thresholds or ()
-        self.capacity = min(capacity or self.patches, self.patches)
+        self.stage = stage and stage.fitted(self.patches, len(blocks), used)
+        self.slots = self.stage.slots_of(self.patches) if self.stage else self.patches  # N
+        self.remembers = remembers
+        across = self.side // model.config.patch_size
+        self.grid = across, across
 
     def __call__(self, pixel_values: Tensor) -> VisualTokens:
-        """pixel_values [B, 3, H, W] -> visual tokens in N = `capacity` slots."""
+        """pixel_values [B, 3, H, W] -> visual tokens in as many slots as the stage leaves, N."""
+        return self.look(pixel_values).visual
+
+    def look(self, pixel_values: Tensor) -> "Looked":
+        """The same, and what the last block that is read attended by."""
         model = self.model
         hidden = model.pre_layrnorm(model.embeddings(pixel_values))
         tokens = Tokens.unmerged(hidden)  # [B, 1 + P, D]
+        stage, last = self.stage, None
         for i, block in enumerate(self.blocks):
             # Sizes are all 1 in front of block 0: the bias would be zero, so fused without it.
-            bias = tokens.attention_bias() if self.merges and i > 0 else None
-            attended, keys = _attention(block.self_attn, block.layer_norm1(tokens.features), bias)
+            bias = tokens.attention_bias() if stage and i > 0 else None
+            attended, query, keys = _attention(
+                block.self_attn, block.layer_norm1(tokens.features), bias
+            )
+            if self.remembers:
+                last = query, keys
+            del query  # not a byte longer than it is needed
             tokens = replace(tokens, features=tokens.features + attended)
-            if self.merges:
-                metric = keys.mean(dim=1)  # [B, T, C]
-                tokens = merge(tokens, metric, self.threshold(i, tokens, metric))
+            if stage:
+                tokens = stage.merge(i, tokens, keys)
             hidden = tokens.features
             tokens = replace(tokens, features=hidden + block.mlp(block.layer_norm2(hidden)))
-        if self.capacity < self.patches:
-            tokens = self._fit(tokens)
-        return in_raster_order(tokens, self.capacity)
-
-    def threshold(self, block: int, tokens: Tokens, metric: Tensor) -> float:
-        """The similarity that merges in `block` must exceed; calibration finds it in the tokens."""
-        return self.thresholds[block]
-
-    def _fit(self, tokens: Tokens) -> Tokens:
-        """Merge the most similar tokens below threshold until `capacity` and CLS are left.
-
-        A step can at most halve the tokens, so their number of steps follows from the shapes.
-        """
-        for _ in range(ceil(log2(self.patches / self.capacity)) + 1):
-            tokens = merge(tokens, tokens.features, float("inf"), self.capacity + 1)
-        return tokens
+        if stage:
+            tokens = stage.finish(tokens, self.patches)
+        return Looked(in_raster_order(tokens, self.slots), last)
 
 
-def _attention(module: Any, hidden: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """CLIP self-attention on hidden [B, T, D], fused; also its keys [B, H, T, C]."""
+class Looked(NamedTuple):
+    """What the tower gives. last: query and keys [B, H, 1 + P, C] of the last block that is read,
+    if the tower remembers them."""
+
+    visual: VisualTokens
+    last: tuple[Tensor, Tensor] | None
+
+    def patch_keys(self) -> Tensor:
+        """[B, H, P, C]."""
+        assert self.last is not None
+        return self.last[1][:, :, 1:]
+
+    def attention(self) -> Tensor:
+        """What CLS gave each patch there: [B, H, P] float32 or wider, of a softmax over all."""
+        assert self.last is not None
+        query, keys = (at_least_float32(each) for each in self.last)
+        query = query[:, :, :1]
+        logits = query @ keys.transpose(2, 3) / keys.shape[-1] ** 0.5  # [B, H, 1, 1 + P]
+        row: Tensor = logits.softmax(dim=-1)[:, :, 0, 1:]
+        return row
+
+
+def _attention(module: Any, hidden: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """CLIP self-attention on hidden [B, T, D], fused; also its query and keys [B, H, T, C]."""
     batch, length, width = hidden.shape
 
     def heads(projected: Tensor) -> Tensor:
@@ -98,7 +114,7 @@ def _attention(module: Any, hidden: Tensor, bias: Tensor | None) -> tuple[Tensor
     out = scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=module.scale)
     out = out.transpose(1, 2).reshape(batch, length, width)
     projected: Tensor = module.out_proj(out)
-    return projected, key
+    return projected, query, key
 
 
 __all__ = ["VisionTower"]

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import grimp
+
 from sessions.architecture import PICTURE, direct, floors, imports, said
 
 ROOT = Path(__file__).parents[1]
@@ -35,3 +37,19 @@ def test_what_a_page_points_at_is_there() -> None:
         if target
     ]
     assert len(pointed) > 60 and [target for target in pointed if not target.exists()] == []
+
+
+def test_a_worker_asks_an_earlier_hybrid_only_for_what_it_has() -> None:
+    """`latency --against` drives the `hybrid` of a revision by this harness."""
+    graph = grimp.build_graph("bench", "hybrid", cache_dir=None)
+    mine = {"bench.timing.worker", *graph.find_upstream_modules("bench.timing.worker")}
+    asked = {
+        (module, imported)
+        for module in mine
+        if module.startswith("bench.")
+        for imported in graph.find_modules_directly_imported_by(module)
+        if imported.partition(".")[0] == "hybrid"
+    }
+    old = {"hybrid", "hybrid.config", "hybrid.graphs", "hybrid.merging"}
+    guarded = {("bench.arms.published", "hybrid.methods")}  # by a try
+    assert {pair for pair in asked if pair[1] not in old} == guarded

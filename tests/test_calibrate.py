@@ -123,7 +123,7 @@ def test_block_0_agrees_with_a_computation_by_hand(source: TowerSource, folder: 
             odd = [sum(a * b for a, b in zip(even, o, strict=True)) for o in units[1::2]]
             best.append(max(odd))
     expected = sorted(best, reverse=True)[MERGES * 5]
-    assert ranking.found[0] == pytest.approx(max(0.0, expected), abs=1e-5)
+    assert ranking.ranking.found[0] == pytest.approx(max(0.0, expected), abs=1e-5)
 
 
 def test_what_merges_in_calibration_is_r_in_every_block(source: TowerSource, folder: Path) -> None:

@@ -19,6 +19,7 @@ import noxfile
 from bench.base import checkout
 from bench.cli import app, demo
 from bench.tasks.load import FIXTURE_DATA
+from hybrid.methods import METHODS
 from tests.commands import Typed
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
 from tests.examples import ROOT, Example, examples
@@ -50,12 +51,10 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench compare RUN RUN": PLACEHOLDERS,
     "bench reference add RUN": PLACEHOLDERS,
     "bench mutants --add model/NAME": PLACEHOLDERS,
-    "bench run --model tiny_yours": PLACEHOLDERS,
     "bench cost --gpu h100": "counts for half a minute, as tests/test_cost.py does",
     "bench gate-check": MINUTES,
     "bench latency --aa": MINUTES,
     "bench latency --against HEAD~1": MINUTES,
-    "bench latency --against main": MINUTES,
     "bench latency --against main --smallest-effect 0.03 --budget 120": MINUTES,
     "bench latency --keep 36": MINUTES,
     "bench latency --profile my.toml": MINUTES,
@@ -63,7 +62,11 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench mutants --only model/cls-merges": MINUTES,
     "bench mutants --without golden": MINUTES,
     "bench sweep --keep 9,18,36,none --limit 60": MINUTES,
-    "bench sweep --keep 18,36,72,144,none": MINUTES,
+    "bench sweep --methods divprune,visionzip --keep 9,18 --limit 60": MINUTES,
+    "bench sweep --methods visionzip,divprune,dart,feather,grid,pool --keep 9,18,36"
+    " --limit 160": MINUTES,
+    "bench sweep --methods NAME --keep 9,18,36": PLACEHOLDERS,
+    "bench run --model tiny_NAME": PLACEHOLDERS,
 }
 RUN: set[str] = set()
 
@@ -282,6 +285,13 @@ def test_a_run_is_kept_as_a_reference(typed: Typed, line: str) -> None:
 def test_the_shipped_references_are_listed(typed: Typed, line: str) -> None:
     ran = typed(*words(line))
     assert ran.code == 0 and "llava_v1.5_7b_hybrid_COCO_VAL" in ran.out
+
+
+@answers("bench methods")
+def test_methods_are_listed_with_their_papers(typed: Typed, line: str) -> None:
+    ran = typed(*words(line))
+    assert ran.code == 0 and all(name in ran.out for name in METHODS)
+    assert ran.out.count("https://arxiv.org/abs/") == 6
 
 
 @pytest.mark.usefixtures("place")

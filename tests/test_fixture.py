@@ -19,6 +19,7 @@ from bench.fixture import dataset, language, lessons, projector, scenes, tower, 
 from bench.fixture.questions import LETTERS, NUMBERS
 from bench.fixture.reader import Reader
 from bench.fixture.tokens import SENTENCES, Vocabulary, caption_prompt, question_prompt
+from hybrid.methods.dtome import DToMe
 from hybrid.vision import VisionTower
 
 FIXTURE = Path(dataset.__file__).parent
@@ -197,7 +198,7 @@ def test_training_sees_what_the_evaluated_tower_sees(merges: bool) -> None:
     pixels = tower.pictures(scenes.DEV_SEEDS[:3]).pixels.double()
     with torch.no_grad():
         ours, metrics = tower.see(seen_tower, pixels, thresholds)
-        theirs = VisionTower(seen_tower, -2, thresholds, None)(pixels)
+        theirs = VisionTower(seen_tower, -2, DToMe(thresholds) if thresholds else None)(pixels)
     if merges:
         assert closest_call(metrics, train.THRESHOLDS) > 1e6 * torch.finfo(torch.float64).eps
     assert torch.equal(ours.position, theirs.position)

@@ -52,6 +52,8 @@ CASES = [  # where in IDLE, a parameter's name, the line
     ("latency --aa", "history", "latency --aa --history"),
     ("latency of one revision", "smallest_effect", "latency --smallest-effect 0.03"),
     ("sweep without merging", "thresholds", "sweep --merge off --thresholds 72out"),
+    ("sweep of methods", "merge", "sweep --methods grid --merge off"),
+    ("sweep of methods", "thresholds", "sweep --methods grid --thresholds 72out"),
     ("--regen", "work_dir", "golden --regen --work-dir out"),
     ("--regen", "work_dir", "cost --regen --work-dir out"),
     ("cost --gpu", "work_dir", "cost --gpu h100 --work-dir out"),
@@ -190,7 +192,7 @@ def test_an_arm_takes_keep_if_it_prunes_and_thresholds_if_it_merges(
 ) -> None:
     Path("four.json").write_text('{"thresholds": [0.9, 0.9, 0.9, 0.9]}')
     config = arm_config(arm, load_profile("tiny"), Keep(count=1))
-    prunes = config is not None and config.budget.prunes
+    prunes = config is not None and (config.budget.prunes or bool(config.method))
     merges = config is not None and config.thresholds is not None
     for words, heeded, refusal in (
         ("--keep 36", prunes, "error: --keep 36: .* keeps every visual token"),

@@ -17,6 +17,7 @@ from transformers import CLIPVisionConfig, LlavaForConditionalGeneration
 
 from hybrid import HybridConfig
 from hybrid.merging import Tokens, VisualTokens, merge
+from hybrid.methods import stages_of
 from hybrid.reference import Oracle, Seen, Token, merge_step
 from hybrid.vision import VisionTower
 from tests.llavas import random_llava
@@ -135,7 +136,7 @@ def watched(
         return after
 
     with monkeypatch.context() as patched, torch.inference_mode():
-        patched.setattr("hybrid.vision.merge", watch)
+        patched.setattr("hybrid.methods.dtome.merge", watch)
         return tower(pixels), merges
 
 
@@ -183,7 +184,7 @@ def check_tower(
     reference, rough = Oracle(source, config), Oracle(source, config, dtype)
     exact = [reference.see(image) for image in pixels]
     cosine, feature = rounding(exact, [rough.see(image) for image in pixels])
-    tower = VisionTower(source.model.vision_tower, -2, config.thresholds, config.capacity)
+    tower = VisionTower(source.model.vision_tower, -2, stages_of(config).tower)
     runs = [(range(len(pixels)), watched(tower, pixels.to(dtype), monkeypatch))]
     for row, image in enumerate(pixels):
         runs.append((range(row, row + 1), watched(tower, image[None].to(dtype), monkeypatch)))
@@ -243,7 +244,7 @@ def test_each_merge_in_a_bfloat16_tower_is_what_the_oracle_makes_of_the_same_key
     config: HybridConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source: Any = random_llava().to(torch.bfloat16)
-    tower = VisionTower(source.model.vision_tower, -2, config.thresholds, config.capacity)
+    tower = VisionTower(source.model.vision_tower, -2, stages_of(config).tower)
     _, merges = watched(tower, images(84).bfloat16(), monkeypatch)
     near_ties = 0
     for m in merges:

@@ -65,8 +65,8 @@ def test_the_front_holds_what_no_other_point_beats() -> None:
 def test_dense_is_in_the_table_without_a_difference_to_itself() -> None:
     dense, other = sweep().points[:2]
     assert point_cells(dense, on_front=True)[:3] == ["front", "dense", ""]
-    assert point_cells(other, on_front=False)[1:3] == ["36", "off"]
-    assert point_cells(other, on_front=False)[6] == "-0.0740"
+    assert point_cells(other, on_front=False)[1:4] == ["36", "off", ""]
+    assert point_cells(other, on_front=False)[8] == "-0.0740"
 
 
 def test_a_sweep_is_read_back_as_it_was_saved_with_intervals_without_an_end(

@@ -7,7 +7,7 @@ import pytest
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.evaluation.runs.job import Options
-from bench.report.sweep.grid import parse_grid
+from bench.report.sweep.grid import parse_grid, parse_methods
 from bench.report.sweep.result import Sweep
 from bench.report.sweep.run import Timed, run_sweep
 from tests.commands import Typed
@@ -50,6 +50,28 @@ def test_reuse_answers_and_times_nothing_again(swept: tuple[Path, Sweep]) -> Non
 def test_timings_of_another_grid_are_not_reused(swept: tuple[Path, Sweep]) -> None:
     with pytest.raises(UserError, match="timings of another grid or model"):
         run(swept[0], keep="36", reuse=True)
+
+
+def test_methods_stand_beside_chance_and_are_told_apart_in_words(tmp_path: Path) -> None:
+    cells = parse_methods("9", "divprune,pyramiddrop")
+    assert [cell.arm for cell in cells] == ["random-tokens", "divprune", "pyramiddrop"]
+    options = Options(tmp_path, reuse=False, verbose=False, limit=12)
+    found = run_sweep(load_profile("tiny"), cells, options, Timed(1, 8), captions=False)
+    dense, chance, divprune, pyramid = found.points
+    assert (dense.average, chance.average, divprune.average) == (None, 9.0, 9.0)
+    assert pyramid.average is not None and 9 < pyramid.average < 144
+    assert chance.accuracy < divprune.accuracy
+    assert found.said[0].startswith("divprune at 9 is better than random-tokens: +")
+    assert len(found.said) == 2 and Sweep.load(tmp_path / "sweep.json") == found
+
+
+@pytest.mark.parametrize(
+    ("keep", "methods", "line"),
+    [("none", "divprune", "each is a budget"), ("9", "best", "choose from tome,")],
+)
+def test_methods_need_names_and_budgets(keep: str, methods: str, line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        parse_methods(keep, methods)
 
 
 def test_more_prompts_than_there_are_can_not_be_timed(tmp_path: Path) -> None:

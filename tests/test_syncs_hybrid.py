@@ -110,7 +110,7 @@ def reads(function: Any) -> Any:
 @pytest.mark.parametrize(
     ("owner", "name", "stage"),
     [
-        (hybrid.vision.VisionTower, "__call__", "prefill vision"),
+        (hybrid.vision.VisionTower, "look", "prefill vision"),
         (hybrid.model, "keep_top", "prefill"),
         (hybrid.model.HybridLlava, "_attend", "prefill layer 2"),
         (hybrid.model.HybridLlava, "decode", "decode step 1"),

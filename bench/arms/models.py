@@ -21,6 +21,7 @@ from bench.arms.processor import fit_processor
 from bench.arms.profiles import DTYPES as DTYPE_NAMES
 from bench.arms.profiles import Profile
 from bench.arms.profiles.settings import ARMS
+from bench.arms.published import METHODS
 from bench.base.errors import UserError
 from hybrid import HybridConfig, HybridLlava, Keep
 
@@ -31,7 +32,8 @@ DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_N
 def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
     """What an arm reduces; None is transformers as it ships.
 
-    `random`, `lowest` and `compact` are the hybrid with one thing broken, at the same budget.
+    `random`, `lowest` and `compact` are the hybrid with one thing broken, at the same budget; the
+    names of `hybrid.methods` are these methods alone.
     """
     reduction = profile.reduction
     merging: dict[str, Any] = {
@@ -56,6 +58,8 @@ def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
             return HybridConfig(**merging, **pruning, rank="lowest")
         case "compact":
             return HybridConfig(**merging, **pruning, rope="compact")
+    if arm in METHODS:
+        return HybridConfig(method=(METHODS[arm](keep),))
     raise UserError(f"no arm {arm!r}: choose one of {', '.join(ARMS)}")
 
 

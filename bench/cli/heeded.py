@@ -50,6 +50,9 @@ IDLE: Mapping[str, Idle] = {
     "latency of one revision": Idle(
         "without --against or --aa there are no revisions to tell apart", ("smallest_effect",)
     ),
+    "sweep of methods": Idle(
+        "--methods names what is swept, in place of the grid", ("merge", "thresholds")
+    ),
     "sweep without merging": Idle("--merge off merges nothing", ("thresholds",)),
     "--regen": Idle("--regen writes records, and no report", ("work_dir",)),
     "cost --gpu": Idle("--gpu predicts, and writes no report", ("work_dir",)),
@@ -92,7 +95,7 @@ def demand_arm_heeds(
     config = arm_config(arm, profile, Keep(count=1))
     model = profile.model.names if arm == "dense" else f"{profile.model.names}_{arm}"
     meant = f"leave the option out, or did you mean {profile.model.names}_hybrid?"
-    prunes = config is not None and config.budget.prunes
+    prunes = config is not None and (config.budget.prunes or config.method)
     if keep is not None and not prunes and Keep.parse(keep, source="--keep").prunes:
         raise UserError(f"--keep {keep}: {model} keeps every visual token: {meant}")
     if thresholds is not None and (config is None or config.thresholds is None):

@@ -28,6 +28,10 @@ def sweep(
         str, typer.Option(help="What to keep, with commas between: counts, shares to remove, none.")
     ] = "18,36,72,144,none",
     merge: Annotated[str, typer.Option(help="Merging: on, off, or both.")] = "on,off",
+    methods: Annotated[
+        str | None,
+        typer.Option(help="Published methods in place of the grid; see python -m bench methods."),
+    ] = None,
     profile: ProfileOption = "tiny",
     thresholds: ThresholdsOption = None,
     work_dir: WorkDirOption = Path("outputs"),
@@ -42,7 +46,8 @@ def sweep(
 ) -> None:
     """Draw accuracy against latency for each reduction, dense marked.
 
-    Example: python -m bench sweep --keep 9,18,36,none --limit 60
+    Examples: python -m bench sweep --keep 9,18,36,none --limit 60
+              python -m bench sweep --methods divprune,visionzip --keep 9,18 --limit 60
     """
     from rich.console import Console
 
@@ -51,14 +56,16 @@ def sweep(
     from bench.base.tables import print_line, print_table
     from bench.evaluation.runs.job import Options
     from bench.evaluation.runs.ranks import demand_alone
-    from bench.report.sweep.grid import parse_grid
+    from bench.report.sweep.grid import parse_grid, parse_methods
     from bench.report.sweep.page import write_sweep
     from bench.report.sweep.result import COLUMNS, pareto_front, point_cells
     from bench.report.sweep.run import Timed, run_sweep
 
     demand_alone()
-    cells = parse_grid(keep, merge)
-    if not any(cell.merge for cell in cells):
+    if methods is not None:
+        demand_heeded(context, "sweep of methods")
+    cells = parse_grid(keep, merge) if methods is None else parse_methods(keep, methods)
+    if methods is None and not any(cell.merge for cell in cells):
         demand_heeded(context, "sweep without merging")
     chosen = load_profile(profile, thresholds)
     folder = work_dir / "sweep"
@@ -71,5 +78,7 @@ def sweep(
     console = Console()
     title = f"sweep: {profile}, {found.questions} questions, answers timed at batch {batch}"
     print_table(console, title, COLUMNS, rows)
+    for line in found.said:
+        print_line(console, line)
     for path in write_sweep(folder, found):
         print_line(console, f"written: {path}")

@@ -113,12 +113,16 @@ def model_views(pixel_values: torch.Tensor, image_processor: Any) -> list[Image.
 def kept_patches(trace: Trace, sample: int) -> Kept:
     """One sample of a trace, per patch."""
     slot_of_patch = trace.visual.owner[sample].cpu()
-    representative = trace.visual.position[sample].cpu()[slot_of_patch]
-    stays = trace.visual.valid[sample].cpu()
+    position, stays = trace.visual.position[sample].cpu(), trace.visual.valid[sample].cpu()
     if trace.kept is not None:
         slots = trace.kept.slot[sample][trace.kept.valid[sample]].cpu()
         stays = torch.zeros_like(stays).index_fill_(0, slots, True)
-    return Kept(representative.numpy(), stays[slot_of_patch].numpy())
+    # A patch that was not handed on is in no slot: it stands for itself, and does not stay.
+    gone = slot_of_patch == len(position)
+    slot_of_patch = slot_of_patch.masked_fill(gone, 0)
+    itself = torch.arange(len(slot_of_patch))
+    representative = torch.where(gone, itself, position[slot_of_patch])
+    return Kept(representative.numpy(), (stays[slot_of_patch] & ~gone).numpy())
 
 
 def draw(view: Image.Image, kept: Kept) -> Image.Image:

@@ -82,10 +82,7 @@ def floors_of(
     blocks, layers = shape.vision_layers, [length] * shape.text_layers
     if hybrid is not None:
         blocks = len(hybrid.vision.blocks)
-        text = length - shape.image_tokens
-        long = hybrid.config.aggregation_layer + 1
-        short = text + (hybrid.budget if hybrid.config.prune == "drop" else hybrid.vision.capacity)
-        layers = [text + hybrid.vision.capacity] * long + [short] * (shape.text_layers - long)
+        layers = [length - shape.image_tokens + slots for slots in hybrid.layer_slots]
     return answer_floors(
         shape,
         ceiling,

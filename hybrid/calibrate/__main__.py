@@ -13,6 +13,7 @@ from transformers.utils import logging
 from hybrid.calibrate.thresholds import calibrate, count_survivors, spread, write_json
 from hybrid.calibrate.towers import TowerSource, find_images
 from hybrid.config import ConfigError
+from hybrid.methods.dtome import DToMe
 from hybrid.vision import VisionTower
 
 
@@ -23,7 +24,7 @@ def run(options: argparse.Namespace) -> None:
     output: Path = options.output
     state = output.with_name(output.name + ".state")
     thresholds = calibrate(source, images, options.target, options.batch_size, state)
-    tower = VisionTower(source.tower, source.feature_layer, tuple(thresholds), None)
+    tower = VisionTower(source.tower, source.feature_layer, DToMe(tuple(thresholds)))
     counts = count_survivors(tower, source, images, options.batch_size)
     patches, blocks, used = tower.patches, len(thresholds), len(tower.blocks)
     merges = spread(patches - options.target, blocks)

@@ -15,17 +15,20 @@ from tqdm import tqdm
 from hybrid.calibrate.towers import TowerSource
 from hybrid.config import ConfigError
 from hybrid.merging import Tokens, bipartite_soft_matching
+from hybrid.methods.dtome import DToMe
 from hybrid.vision import VisionTower
 
 RULE = 3  # of merging and ranking; another one gives other thresholds
 IMAGES_COUNTED = 1024  # survivors vary by about 30 tokens: their mean is then good to one
 
 
-class RankingTower(VisionTower):
-    """All blocks of the tower, each merging the most similar pairs of the whole batch.
+class Ranking(DToMe):
+    """DToMe whose thresholds are found on the way: each block merges the most similar pairs of the
+    whole batch.
 
     Args:
-        tower: transformers' `CLIPVisionModel`.
+        patches: of an image.
+        blocks: of the tower.
         target: tokens that are left of an image on average, behind the last block.
 
     Attributes:
@@ -36,18 +39,19 @@ class RankingTower(VisionTower):
         ConfigError: for a target out of reach: a block can merge half of its tokens at most.
     """
 
-    def __init__(self, tower: nn.Module, target: int) -> None:
-        model: Any = tower
-        blocks = len(model.encoder.layers)
-        super().__init__(tower, -1, (1.0,) * blocks, None)
-        self.merges_per_block = spread(self.patches - target, blocks)
-        self.found = [0.0] * blocks
+    merges_per_block: list[int]
+    found: list[float]
+
+    def __init__(self, patches: int, blocks: int, target: int) -> None:
+        super().__init__((1.0,) * blocks)
+        object.__setattr__(self, "merges_per_block", spread(patches - target, blocks))
+        object.__setattr__(self, "found", [0.0] * blocks)
         # The last block meets target + r tokens and merges r of them, which half must suffice for.
-        lowest = ceil(self.patches / (blocks + 1))
-        if not lowest <= target < self.patches:
+        lowest = ceil(patches / (blocks + 1))
+        if not lowest <= target < patches:
             raise ConfigError(
-                f"--target {target} must be from {lowest} to {self.patches - 1}: this tower has "
-                f"{self.patches} patches and {blocks} blocks, each of which at most halves them"
+                f"--target {target} must be from {lowest} to {patches - 1}: this tower has "
+                f"{patches} patches and {blocks} blocks, each of which at most halves them"
             )
 
     def threshold(self, block: int, tokens: Tokens, metric: Tensor) -> float:
@@ -57,6 +61,16 @@ class RankingTower(VisionTower):
         first = first_unmerged(similarity, merges)
         self.found[block] = max(0.0, first)
         return first
+
+
+class RankingTower(VisionTower):
+    """All blocks of a tower, merging so; target as in `Ranking`."""
+
+    def __init__(self, tower: nn.Module, target: int) -> None:
+        model: Any = tower
+        patches, blocks = model.embeddings.num_patches, len(model.encoder.layers)
+        self.ranking = Ranking(patches, blocks, target)
+        super().__init__(tower, -1, self.ranking)
 
 
 def spread(merges: int, blocks: int) -> list[int]:
@@ -92,6 +106,7 @@ def calibrate(
         ConfigError: for an image that cannot be read, or a `state` of another configuration.
     """
     tower = RankingTower(source.tower, target)
+    ranking = tower.ranking
     identity = {
         "rule": RULE,
         "tower": source.fingerprint,
@@ -100,13 +115,13 @@ def calibrate(
         "dtype": str(source.weight.dtype),
         "device": source.weight.device.type,
     }
-    done, mean = _resume(state, identity, images) if state.is_file() else (0, tower.found)
+    done, mean = _resume(state, identity, images) if state.is_file() else (0, ranking.found)
     names = _names(images[:done])
     for batch in _batches(images, batch_size, "calibrate", done):
         tower(source.pixels(batch))
         names, done = _names(batch, names), done + len(batch)
         share = len(batch) / done
-        mean = [m + (t - m) * share for m, t in zip(mean, tower.found, strict=True)]
+        mean = [m + (t - m) * share for m, t in zip(mean, ranking.found, strict=True)]
         write_json(state, {**identity, "image list": names, "done": done, "mean": mean})
     return mean
 

@@ -15,12 +15,13 @@ from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, V
 from pydantic_core import PydanticCustomError, core_schema
 
 from bench.arms.profiles.thresholds import load_thresholds
+from bench.arms.published import METHODS
 from bench.base.errors import UserError
 from bench.tasks.prompts import CAPTION_PROMPTS
 from hybrid.config import ALLOWED_KEEP, ConfigError, Keep
 
 PACKAGES = Path(__file__).parents[3]  # a checkpoint may ship with them
-ARMS = ("dense", "off", "dymu", "fastv", "hybrid", "random", "lowest", "compact")
+ARMS = ("dense", "off", "dymu", "fastv", "hybrid", "random", "lowest", "compact", *METHODS)
 DTYPES = ("float32", "float16", "bfloat16")
 STAGES = ("prefill", "decode", "answer")
 _BATCH = re.compile(r"batch-([1-9][0-9]{0,5})")

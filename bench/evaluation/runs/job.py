@@ -108,6 +108,8 @@ def describe(config: HybridConfig | None) -> str:
     """What an arm does to the visual tokens, in a few words."""
     if config is None:
         return "transformers as it ships"
+    if config.method:
+        return f"{', '.join(map(str, config.method))}, {config.rope} positions"
     merging = "merged" if min(config.thresholds or (1.0,)) < 1 else "not merged"
     return f"{merging}, keep {config.budget} by {config.rank}, {config.rope} positions"
 
@@ -125,4 +127,7 @@ def _document(config: HybridConfig | None) -> dict[str, Any]:
     if config is None:
         return {"implementation": "transformers"}
     thresholds = None if config.thresholds is None else list(config.thresholds)
-    return asdict(config) | {"keep": str(config.budget), "thresholds": thresholds}
+    document = asdict(config) | {"keep": str(config.budget), "thresholds": thresholds}
+    del document["method"]
+    methods = {"method": "; ".join(map(repr, config.method))} if config.method else {}
+    return document | methods

@@ -46,8 +46,7 @@ def hybrid_stages(model: HybridLlava) -> Iterator[None]:
         undo.enter_context(label_calls(model, "select", _counted("choose token {}")))
         undo.enter_context(label_calls(model, "decode", _counted("decode step {}")))
         undo.enter_context(label_rest(model, "generate_no_sync", "read-back"))
-        # An object that is called, not a method: `label_calls` keeps its attributes in reach.
-        undo.enter_context(label_calls(model, "vision", "vision"))
+        undo.enter_context(label_calls(model.vision, "look", "vision"))
         undo.enter_context(label_calls(model.projector, "forward", "projector"))
         for part in ("_project", "_attend", "_finish"):
             undo.enter_context(label_calls(model, part, _layer))

@@ -13,6 +13,8 @@ from bench.report.plots.style import colour, new_figure, plain_numbers, styled
 from bench.report.sweep.result import Point, Sweep, pareto_front
 
 SERIES = (("merged", True, "blue", "D"), ("not merged", False, "vermillion", "o"))
+INKS = ("orange", "blue", "vermillion", "green", "purple")
+MARKERS = ("s", "D", "o", "^", "v", "P", "*")
 ASIDE = {True: 0.97, False: 1.03}  # on the axis of tokens, where equal accuracies would hide
 
 
@@ -79,10 +81,14 @@ def accuracy_against_tokens(sweep: Sweep) -> Figure:
 
 
 def _series(sweep: Sweep) -> list[tuple[str, list[Point], str, str]]:
+    grid = [p for p in sweep.points if not p.dense and not p.method]
     rows = [
-        (label, [p for p in sweep.points if not p.dense and p.merge == merge], colour(ink), marker)
+        (label, [p for p in grid if p.merge == merge], colour(ink), marker)
         for label, merge, ink, marker in SERIES
     ]
+    for number, method in enumerate(dict.fromkeys(p.method for p in sweep.points if p.method)):
+        ink, marker = INKS[number % len(INKS)], MARKERS[number % len(MARKERS)]
+        rows.append((method, [p for p in sweep.points if p.method == method], colour(ink), marker))
     rows.append(("dense", [p for p in sweep.points if p.dense], colour("grey"), "s"))
     return [row for row in rows if row[1]]
 

@@ -1,11 +1,13 @@
-"""The grid of a sweep: what to keep, and whether to merge."""
+"""The grid of a sweep: what to keep, and whether to merge, or by which methods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.arms.published import METHODS
 from bench.base.errors import UserError
 from hybrid.config import Keep
 
+CHANCE = "random-tokens"  # what a method has to beat at its own budget
 MERGE = {"on": True, "off": False}
 ARMS = {  # (merges, prunes) -> the arm of `bench.arms.models` that does just that
     (True, True): "hybrid",
@@ -21,14 +23,17 @@ class Cell:
 
     keep: Keep
     merge: bool
+    method: str = ""
 
     @property
     def arm(self) -> str:
-        return ARMS[self.merge, self.keep.prunes]
+        return self.method or ARMS[self.merge, self.keep.prunes]
 
     @property
     def name(self) -> str:
         """Of its folder and of its timings."""
+        if self.method:
+            return f"keep-{self.keep}-{self.method}"
         return f"keep-{self.keep}-merge-{'on' if self.merge else 'off'}"
 
 
@@ -44,6 +49,21 @@ def parse_grid(keep: str, merge: str) -> list[Cell]:
         if text not in MERGE:
             raise UserError(f"--merge {text!r}: give on, off, or both with a comma between them")
     return [Cell(k, MERGE[m]) for m in merges for k in keeps]
+
+
+def parse_methods(keep: str, methods: str) -> list[Cell]:
+    """`18,36` and `divprune,visionzip`: every pair, and beside them chance at each budget.
+
+    Raises UserError and ConfigError as `parse_grid` does, and for a name that is no method's.
+    """
+    keeps = [Keep.parse(text, source="--keep") for text in _split("--keep", keep)]
+    if not all(k.prunes for k in keeps):
+        raise UserError(f"--keep {keep!r}: with --methods each is a budget, and none is not one")
+    named = _split("--methods", methods)
+    for name in named:
+        if name not in METHODS:
+            raise UserError(f"--methods {name!r}: choose from {', '.join(METHODS)}")
+    return [Cell(k, False, name) for k in keeps for name in dict.fromkeys([CHANCE, *named])]
 
 
 def _split(option: str, text: str) -> Sequence[str]:

@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +17,12 @@ from bench.base.shapes import Count, Number, checked
 
 FILE = "sweep.json"
 COLUMNS = (
-    "", "keep", "merge", "tokens", "accuracy", "95% interval", "against dense", "90% interval",
-    "CIDEr", "latency ratio", "99% interval",
+    "", "keep", "merge", "method", "tokens", "a layer", "accuracy", "95% interval",
+    "against dense", "90% interval", "CIDEr", "latency ratio", "99% interval",
 )  # fmt: skip
 SLACK = 1e-9  # by which rounding may leave a value outside of its interval
 Kept = Annotated[str, Field(pattern=r"^(none|[0-9.]{1,20})$")]
+Method = Annotated[str, Field(pattern=r"^[a-z0-9-]{0,40}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 _NO_OTHER_KEYS = ConfigDict(extra="forbid")
 
@@ -31,9 +32,10 @@ _NO_OTHER_KEYS = ConfigDict(extra="forbid")
 class Point:
     """One reduction, or dense itself, whose ratio and difference are with itself: 1 and 0.
 
-    tokens: visual tokens that the last layers see. accuracy_*: circular accuracy and its Wilson
-    interval. difference_*: to dense, paired by question. ratio_*: of a whole answer's time to
-    dense's, in one job. cider: None if captions were not asked for.
+    method: its name; empty for the grid of merging and pruning. tokens: visual tokens that the last
+    layers see; average: that a layer of the language model gets. accuracy_*: circular accuracy and
+    its Wilson interval. difference_*: to dense, paired by question. ratio_*: of a whole answer's
+    time to dense's, in one job. cider: None if captions were not asked for.
     """
 
     keep: Kept
@@ -50,19 +52,24 @@ class Point:
     ratio_low: Annotated[Number, Field(ge=0)]
     ratio_high: Annotated[Number, Field(gt=0)] | Annotated[float, Field(ge=math.inf)]
     cider: Number | None = None
+    method: Method = ""
+    average: Annotated[Number, Field(gt=0)] | None = None
 
     @property
     def name(self) -> str:
         """For tables and labels: `36`, `36, merged`."""
         if self.dense:
             return "dense"
+        if self.method:
+            return f"{self.keep}, {self.method}"
         return f"{self.keep}, merged" if self.merge else self.keep
 
 
 @with_config(_NO_OTHER_KEYS)
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """questions, images: how many were asked; images is 0 without captions. batch: of timing."""
+    """questions, images: how many were asked; images is 0 without captions. batch: of timing.
+    said: what the points mean, in words."""
 
     profile: str
     commit: str | None
@@ -70,6 +77,7 @@ class Sweep:
     images: Count
     batch: Count
     points: Sequence[Point]
+    said: Sequence[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
         document = json.dumps(_finite(asdict(self)), indent=1, allow_nan=False)
@@ -115,8 +123,10 @@ def point_cells(point: Point, *, on_front: bool) -> list[str]:
     return [
         "front" if on_front else "",
         "dense" if point.dense else point.keep,
-        "" if point.dense else "on" if point.merge else "off",
+        "" if point.dense or point.method else "on" if point.merge else "off",
+        point.method,
         str(point.tokens),
+        "" if point.average is None else f"{point.average:.1f}",
         f"{point.accuracy:.4f}",
         accuracy,
         "" if point.dense else f"{point.difference:+.4f}",

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from rich.console import Console
@@ -20,7 +21,7 @@ from bench.evaluation.runs.evaluate import evaluate
 from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.statistics.matching import matched_ids
 from bench.evaluation.statistics.paired import Pairs, difference_interval, wilson_interval
-from bench.report.sweep.grid import Cell
+from bench.report.sweep.grid import CHANCE, Cell
 from bench.report.sweep.result import FILE, Point, Sweep
 from bench.tasks import Score, load_task
 from bench.timing.arms import answer_arm
@@ -63,18 +64,22 @@ def run_sweep(
     Answerer(checkpoint, None).sizes.demand(opened)
     scores: dict[str, list[Score]] = {}
     runs = [(DENSE, DENSE, Keep()), *((cell.name, cell.arm, cell.keep) for cell in cells)]
+    # Before anything is answered: a budget that a method cannot meet is refused here.
+    answerers = {name: Answerer(checkpoint, arm_config(arm, profile, k)) for name, arm, k in runs}
     for number, (name, arm, keep) in enumerate(runs, start=1):
         print_line(Console(stderr=True), f"{number} of {len(runs)}: {name}")
         chosen = replace(options, work_dir=options.work_dir / name)
         scores[name] = [
             evaluate(checkpoint, Job(profile, arm, keep, task, chosen))[1] for task in opened
         ]
-    answerers = {name: Answerer(checkpoint, arm_config(arm, profile, k)) for name, arm, k in runs}
     tokens = {name: visual_tokens(answerer) for name, answerer in answerers.items()}
     ratios = _ratios(profile, checkpoint, answerers, options, timed)
     points = [_dense_point(scores[DENSE], tokens[DENSE])]
     points += [
-        _point(cell, scores[cell.name], scores[DENSE], tokens[cell.name], ratios[cell.name])
+        replace(
+            _point(cell, scores[cell.name], scores[DENSE], tokens[cell.name], ratios[cell.name]),
+            average=average_tokens(answerers[cell.name]),
+        )
         for cell in cells
     ]
     sweep = Sweep(
@@ -84,6 +89,7 @@ def run_sweep(
         images=len(scores[DENSE][1].values) if captions else 0,
         batch=timed.batch,
         points=points,
+        said=[line for cell in cells for line in _against_chance(cell, scores)],
     )
     sweep.save(options.work_dir / FILE)
     return sweep
@@ -95,6 +101,35 @@ def visual_tokens(answerer: Answerer) -> int:
         vision = answerer.llava.config.vision_config
         return int((vision.image_size // vision.patch_size) ** 2)
     return int(answerer.hybrid.budget)
+
+
+def average_tokens(answerer: Answerer) -> float:
+    """Visual tokens that a layer of the language model gets, on average over its layers."""
+    if answerer.hybrid is None:
+        return float(visual_tokens(answerer))
+    return fmean(answerer.hybrid.layer_slots)
+
+
+def _against_chance(cell: Cell, scores: Mapping[str, Sequence[Score]]) -> list[str]:
+    """Whether a method is better than as many tokens by chance, paired by question."""
+    chance = replace(cell, method=CHANCE)
+    if not cell.method or cell.method == CHANCE or chance.name not in scores:
+        return []
+    pairs = _pairs(scores[cell.name][0], scores[chance.name][0])
+    low, high = difference_interval(pairs)
+    shown = f"{pairs.delta:+.3f} [{low:+.3f}, {high:+.3f}]"
+    better = "is better than" if low > 0 else "is not shown to be better than"
+    return [f"{cell.method} at {cell.keep} {better} {CHANCE}: {shown}"]
+
+
+def _pairs(after: Score, before: Score) -> Pairs:
+    hits, reference = after.hits, before.hits
+    ids = matched_ids(hits, reference, unit="question")
+    return Pairs(
+        lost=sum(reference[i] and not hits[i] for i in ids),
+        gained=sum(hits[i] and not reference[i] for i in ids),
+        n=len(ids),
+    )
 
 
 def _ratios(
@@ -199,18 +234,13 @@ def _dense_point(scores: Sequence[Score], tokens: int) -> Point:
 def _point(
     cell: Cell, scores: Sequence[Score], dense: Sequence[Score], tokens: int, ratio: Ratio
 ) -> Point:
-    hits, reference = scores[0].hits, dense[0].hits
-    ids = matched_ids(hits, reference, unit="question")
-    pairs = Pairs(
-        lost=sum(reference[i] and not hits[i] for i in ids),
-        gained=sum(hits[i] and not reference[i] for i in ids),
-        n=len(ids),
-    )
+    hits, pairs = scores[0].hits, _pairs(scores[0], dense[0])
     low, high = wilson_interval(sum(hits.values()), len(hits))
     difference_low, difference_high = difference_interval(pairs)
     return Point(
         keep=str(cell.keep),
         merge=cell.merge,
+        method=cell.method,
         dense=False,
         tokens=tokens,
         accuracy=scores[0].value,

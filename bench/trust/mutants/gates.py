@@ -31,6 +31,8 @@ CHILD_LIMIT_S = 240.0
 EQUIVALENCE = (
     Selection("test_hybrid_config.py"),
     Selection("test_hybrid_model.py"),
+    Selection("test_methods.py"),
+    Selection("test_oracle_methods.py"),
     Selection("test_core_examples.py", only=("test_nothing_exceeds_a_threshold_of_one",)),
     Selection("test_reduction_corners.py"),
     Selection("test_stopping.py"),

@@ -4,9 +4,9 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava._layers",
-    old="            cache.start(i, key, value)\n",
+    old="            kv.start(i, key, value)\n",
     new=(
-        "            cache.start(i, key, value)\n"
+        "            kv.start(i, key, value)\n"
         "            allowed = causal_mask(sequence.valid)\n"
         "            mask = additive(allowed, hidden.dtype) if masked else None\n"
     ),

@@ -3,11 +3,11 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.vision:VisionTower.__call__",
-    old="        return in_raster_order(tokens, self.capacity)",
+    target="hybrid.vision:VisionTower.look",
+    old="        return Looked(in_raster_order(tokens, self.slots), last)",
     new=(
         "        _attention(self.blocks[-1].self_attn, tokens.features, None)\n"
-        "        return in_raster_order(tokens, self.capacity)"
+        "        return Looked(in_raster_order(tokens, self.slots), last)"
     ),
     source=MADE,
     expected=("cost",),

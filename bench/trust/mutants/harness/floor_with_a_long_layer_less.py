@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="bench.timing.arms:floors_of",
-    old="config.aggregation_layer + 1",
-    new="config.aggregation_layer",
+    target="hybrid.model:HybridLlava.layer_slots",
+    old="(stage.layer - len(counts))",
+    new="(stage.layer - 1 - len(counts))",
     source=MADE,
     expected=("harness",),
 )

@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.vision:VisionTower.__call__",
-    old="self.merges and i > 0",
-    new="self.merges and i > 1",
+    target="hybrid.vision:VisionTower.look",
+    old="if stage and i > 0 else",
+    new="if stage and i > 1 else",
     source=MADE,
     expected=("equivalence", "golden"),
 )

@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava.prefill",
-    old="last_row_scores(query[:, :, -1:], key,",
-    new="last_row_scores(query[:, :, :1], key,",
+    target="hybrid.methods.fastv:FastV.scores",
+    old="read.query[:, :, -1:]",
+    new="read.query[:, :, :1]",
     source=MADE,
     expected=("equivalence", "golden"),
 )

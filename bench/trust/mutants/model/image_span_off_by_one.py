@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava.prefill",
-    old="row.gather(1, places.first[:, None] + slots)",
-    new="row.gather(1, places.first[:, None] + slots + 1)",
+    target="hybrid.stages:Read.of_image",
+    old="first[:, None] + torch.arange(",
+    new="first[:, None] + 1 + torch.arange(",
     source="FastV, scripts with 36 for 35",
     expected=("equivalence",),
 )

@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava.prefill",
-    old="short = range(aggregation + 1, len(layers))",
-    new="short = range(aggregation + 1, len(layers) - 1)",
+    old="rest = range(begin, len(layers))",
+    new="rest = range(begin, len(layers) - 1)",
     source=MADE,
     expected=("equivalence",),
 )

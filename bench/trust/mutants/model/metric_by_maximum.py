@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.vision:VisionTower.__call__",
+    target="hybrid.methods.dtome:DToMe.merge",
     old="metric = keys.mean(dim=1)",
     new="metric = keys.amax(dim=1)",
     source=MADE,

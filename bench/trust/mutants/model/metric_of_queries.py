@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.vision:_attention",
-    old="return projected, key",
-    new="return projected, query",
+    old="return projected, query, key",
+    new="return projected, query, query",
     source=MADE,
     expected=("equivalence", "golden"),
 )

@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava.prefill",
-    old="range(aggregation + 1) if prunes",
-    new="range(aggregation) if prunes",
+    target="hybrid.methods:stages_of",
+    old="config.aggregation_layer + 1",
+    new="max(config.aggregation_layer, 1)",
     source=MADE,
     expected=("equivalence",),
 )

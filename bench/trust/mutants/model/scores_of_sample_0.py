@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava.prefill",
-    old="rank_scores(scores, visual.position,",
-    new="rank_scores(scores[:1].expand_as(scores), visual.position,",
+    target="hybrid.methods.fastv:FastV.scores",
+    old="read.of_image(row)",
+    new="read.of_image(row)[:1].expand_as(read.standing.position)",
     source="FastV, all variants",
     expected=("equivalence",),
 )

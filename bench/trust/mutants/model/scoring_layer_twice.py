@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava.prefill",
-    old="short = range(aggregation + 1, len(layers))",
-    new="short = range(aggregation, len(layers))",
+    old="begin = stage.layer",
+    new="begin = stage.layer - 1",
     source="FastV in lmms-eval, issue 46",
     expected=("equivalence",),
 )

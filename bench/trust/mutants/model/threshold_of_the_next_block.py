@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.vision:VisionTower.threshold",
+    target="hybrid.methods.dtome:DToMe.threshold",
     old="return self.thresholds[block]",
     new="return self.thresholds[block + 1]",
     source="any port of DyMU",

@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.vision:VisionTower.__init__",
-    old="len(thresholds) != len(blocks)",
-    new="len(thresholds) < len(blocks)",
+    target="hybrid.methods.dtome:DToMe.fitted",
+    old="len(self.thresholds) != blocks",
+    new="len(self.thresholds) < blocks",
     source="any port of DyMU",
     expected=("equivalence",),
 )

@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.vision:VisionTower.__call__",
+    target="hybrid.vision:VisionTower.look",
     old="            hidden = tokens.features\n",
     new=(
         "            hidden = tokens.features\n"

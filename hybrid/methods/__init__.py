@@ -1,0 +1,80 @@
+"""Reduction methods, a file each, and the list of stages that a configuration stands for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from hybrid.config import ConfigError, HybridConfig, Keep
+from hybrid.methods.controls import Grid, Pool, Random
+from hybrid.methods.dart import Dart
+from hybrid.methods.divprune import DivPrune
+from hybrid.methods.dtome import DToMe
+from hybrid.methods.fastv import FastV
+from hybrid.methods.feather import Feather
+from hybrid.methods.pyramiddrop import PyramidDrop
+from hybrid.methods.tome import ToMe
+from hybrid.methods.visionzip import VisionZip
+from hybrid.stages import HandOverStage, LanguageStage, Staged, TowerStage
+
+
+@dataclass(frozen=True)
+class Stages:
+    """By place: one in the tower at most, then in the order in which they act."""
+
+    tower: TowerStage | None
+    hand_over: tuple[HandOverStage, ...]
+    language: tuple[LanguageStage, ...]
+
+    @property
+    def leaves_padding(self) -> bool:
+        """Whether images of a batch may come to the language model in different numbers."""
+        return self.tower is not None or any(stage.pads for stage in self.hand_over)
+
+
+METHODS: dict[str, Callable[[Keep], object]] = {
+    "tome": ToMe,
+    "visionzip": VisionZip,
+    "divprune": DivPrune,
+    "pyramiddrop": PyramidDrop,
+    "dart": Dart,
+    "feather": Feather,
+    "random-tokens": Random,
+    "grid": Grid,
+    "pool": Pool,
+}
+"""By name: what `HybridConfig(method=...)` takes, made of a budget."""
+
+
+def stages_of(config: HybridConfig, layers: int = 32) -> Stages:
+    """What `config` means for a language model of so many layers.
+
+    Raises:
+        ConfigError: for an object that is no stage, and for stages that do not go together.
+    """
+    listed: list[object] = []
+    for method in config.method:
+        listed += method.stages(layers) if isinstance(method, Staged) else [method]
+    if config.thresholds is not None:
+        listed.append(DToMe(config.thresholds, config.capacity))
+    if config.budget.prunes:
+        listed.append(FastV(config.budget, config.aggregation_layer + 1, config.rank))
+    tower = [stage for stage in listed if isinstance(stage, TowerStage)]
+    hand_over = [stage for stage in listed if isinstance(stage, HandOverStage)]
+    language = [stage for stage in listed if isinstance(stage, LanguageStage)]
+    for stage in listed:
+        if [stage in place for place in (tower, hand_over, language)].count(True) != 1:
+            raise ConfigError(
+                f"{type(stage).__name__} is a stage of none of the three places, or of several: it"
+                " needs what TowerStage, HandOverStage or LanguageStage of hybrid.stages name"
+            )
+    if len(tower) > 1:
+        raise ConfigError(f"{len(tower)} stages merge in the tower: there is room for one")
+    if tower and any(stage.asks_tower for stage in hand_over):
+        raise ConfigError(
+            f"{type(hand_over[0]).__name__} reads the tower's attention patch by patch, and"
+            f" {type(tower[0]).__name__} merges patches there: use one of them"
+        )
+    order = [stage.layer for stage in language]
+    if any(low >= high for low, high in pairwise(order)) or 0 in order:
+        raise ConfigError(f"language stages act in front of {order}: give rising layers from 1")
+    return Stages(tower[0] if tower else None, tuple(hand_over), tuple(language))

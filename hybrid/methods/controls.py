@@ -1,0 +1,102 @@
+"""What every method has to beat at its budget: chance, the worst tokens, a grid, and averages.
+
+Many published rules do not (UniPruneBench, https://arxiv.org/abs/2511.02650).
+"""
+
+from dataclasses import dataclass
+from math import isqrt
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
+
+from hybrid.config import Keep
+from hybrid.methods.fastv import FastV
+from hybrid.pruning import random_scores
+from hybrid.stages import Choice, Read, Seen, top
+
+
+@dataclass(frozen=True)
+class Random:
+    """Slots by a hash of patch and prompt, so that a sample's draw ignores its neighbours."""
+
+    keep: Keep
+    asks_tower: ClassVar[bool] = False
+    pads: ClassVar[bool] = False
+
+    def slots_of(self, slots: int) -> int:
+        return self.keep.of(slots)
+
+    def choose(self, seen: Seen) -> Choice:
+        visual = seen.visual
+        scores = random_scores(visual.position, seen.seed())
+        return top(scores, visual.valid, self.slots_of(visual.valid.shape[1]))
+
+
+@dataclass(frozen=True)
+class RandomInside:
+    """The same in front of a layer: what FastV's place is worth without FastV's rule."""
+
+    keep: Keep
+    layer: int = 3
+
+    def scores(self, read: Read) -> Tensor:
+        return random_scores(read.standing.position, read.seed())
+
+
+@dataclass(frozen=True)
+class Lowest(FastV):
+    """FastV turned round: the least attended tokens stay."""
+
+    def scores(self, read: Read) -> Tensor:
+        return -super().scores(read)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Each k-th patch of each k-th row, with the smallest k that `keep` allows: 144, 64 or 36 of
+    24 x 24."""
+
+    keep: Keep
+    asks_tower: ClassVar[bool] = False
+    pads: ClassVar[bool] = False
+
+    def every(self, slots: int) -> int:
+        """k."""
+        side = isqrt(slots)
+        allowed = (k for k in range(1, side) if len(range(0, side, k)) ** 2 <= self.keep.of(slots))
+        return next(allowed, side)
+
+    def slots_of(self, slots: int) -> int:
+        return len(range(0, isqrt(slots), self.every(slots))) ** 2
+
+    def choose(self, seen: Seen) -> Choice:
+        (high, wide), device = seen.grid, seen.visual.position.device
+        every = self.every(high * wide)
+        rows = torch.arange(0, high, every, device=device)
+        columns = torch.arange(0, wide, every, device=device)
+        slot = (rows[:, None] * wide + columns).flatten().expand(len(seen.visual.valid), -1)
+        return Choice(slot, torch.ones_like(slot, dtype=torch.bool))
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Means over windows, as many a side as `keep` allows; each stands at its first patch."""
+
+    keep: Keep
+    asks_tower: ClassVar[bool] = False
+    pads: ClassVar[bool] = False
+
+    def slots_of(self, slots: int) -> int:
+        return isqrt(self.keep.of(slots)) ** 2
+
+    def choose(self, seen: Seen) -> Choice:
+        (high, wide), features = seen.grid, seen.visual.features
+        side = isqrt(self.slots_of(high * wide))
+        image = features.transpose(1, 2).reshape(len(features), -1, high, wide)
+        pooled = adaptive_avg_pool2d(image, side).flatten(2).transpose(1, 2)
+        window = torch.arange(side, device=features.device)
+        slot = (window * high // side)[:, None] * wide + window * wide // side
+        slot = slot.flatten().expand(len(features), -1)
+        return Choice(slot, torch.ones_like(slot, dtype=torch.bool), pooled)

@@ -1,0 +1,62 @@
+"""FEATHER: rank without RoPE's pull to the end of the image, and keep a grid beside the best.
+
+https://arxiv.org/abs/2412.13180; its code is for another model family, and has no results on
+LLaVA-1.5. The criterion is the last token's query against the image's keys only, both before RoPE.
+Differs from that code: the number of tokens is fixed, the grid's first and then the best, where
+theirs is the union of both; and the grid is not ranked again at the second stage's expense.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from hybrid.config import Keep
+from hybrid.merging import at_least_float32
+from hybrid.stages import Read
+
+
+@dataclass(frozen=True)
+class Feather:
+    """keep: tokens behind its second stage; the first leaves three times as many, its grid among
+    them."""
+
+    keep: Keep
+
+    def stages(self, layers: int) -> tuple["FeatherStage", ...]:
+        """In front of a quarter and of half of the layers."""
+        first = self.keep
+        if self.keep.prunes:
+            count = self.keep.count
+            first = Keep(count=3 * count) if count else Keep(removed=Fraction(7, 10))
+        early = max(1, layers // 4)
+        return (
+            FeatherStage(early, first, every=3),
+            FeatherStage(max(early + 1, layers // 2), self.keep),
+        )
+
+
+@dataclass(frozen=True)
+class FeatherStage:
+    """One of its stages. every: the grid's step, 0 for none."""
+
+    layer: int
+    keep: Keep
+    every: int = 0
+
+    def scores(self, read: Read) -> Tensor:
+        query, key = read.unrotated()
+        batch, heads, _, width = query.shape
+        groups = key.shape[1]
+        last = at_least_float32(query[:, :, -1:]).reshape(batch, groups, heads // groups, width)
+        keys = read.of_image(at_least_float32(key).transpose(1, 2))  # [B, N, G, C]
+        logits = last @ keys.permute(0, 2, 3, 1) * read.scaling  # [B, G, H/G, N]
+        logits = logits.masked_fill(~read.standing.present[:, None, None], float("-inf"))
+        scores: Tensor = logits.softmax(dim=-1).mean(dim=(1, 2))
+        if not self.every:
+            return scores
+        wide = read.grid[1]
+        row, column = read.standing.position // wide, read.standing.position % wide
+        on_grid = (row % self.every == 0) & (column % self.every == 0)
+        return torch.where(on_grid, scores + 1, scores)

@@ -1,0 +1,181 @@
+"""Each method by name: what must hold of any rule, whatever it ranks or merges by."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlavaForConditionalGeneration
+
+from bench.gates.sync.scenarios import watch_hybrid
+from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, hybridize
+from hybrid.config import RankMode
+from hybrid.methods import METHODS
+from hybrid.methods.controls import Lowest, RandomInside
+from hybrid.methods.dtome import DToMe
+from hybrid.methods.fastv import FastV
+from hybrid.methods.visionzip import VisionZip
+from hybrid.vision import VisionTower
+from tests.llavas import EITHER_WAY, PATCHES, Longest, batch, random_llava
+from tests.test_hybrid_model import assert_near, dense_logits, first_logits
+
+EACH = pytest.mark.parametrize("name", METHODS)
+BUDGETS = pytest.mark.parametrize("keep", ["1", "9", "20", "0.5"])
+
+
+@pytest.fixture(scope="module")
+def llava() -> Any:
+    return random_llava()
+
+
+def reduced(
+    llava: LlavaForConditionalGeneration, name: str, keep: str, **others: Any
+) -> HybridLlava:
+    try:
+        return hybridize(llava, HybridConfig(method=(METHODS[name](Keep.parse(keep)),), **others))
+    except ConfigError as error:
+        assert name == "tome" and "half of" in str(error)  # 3 blocks leave an eighth at least
+        pytest.skip(str(error))
+
+
+@EACH
+def test_a_budget_of_everything_is_off(llava: LlavaForConditionalGeneration, name: str) -> None:
+    given = batch(4)
+    for keep in ("none", str(PATCHES)):
+        assert_near(first_logits(reduced(llava, name, keep), given), dense_logits(llava, given))
+
+
+@EACH
+@BUDGETS
+@EITHER_WAY
+def test_a_sample_does_not_depend_on_its_neighbours(
+    llava: LlavaForConditionalGeneration, name: str, keep: str, longest: Longest
+) -> None:
+    model, given = reduced(llava, name, keep), batch(4, longest)
+    alone = torch.cat([first_logits(model, given.one(i)) for i in range(len(given))])
+    assert_near(first_logits(model, given), alone)
+
+
+@EACH
+@BUDGETS
+@EITHER_WAY
+def test_dropping_equals_masking_at_prefill_and_in_every_decode_step(
+    llava: LlavaForConditionalGeneration, name: str, keep: str, longest: Longest
+) -> None:
+    given = batch(4, longest)
+    states = []
+    for prune in ("drop", "mask"):
+        model = reduced(llava, name, keep, prune=prune)
+        inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+        states.append((model, model.prefill(inputs, 8)))
+    (_, dropped), (_, masked) = states
+    for _ in range(8):
+        assert_near(dropped.logits, masked.logits)
+        for model, state in states:
+            model.select(state)
+            model.decode(state)
+
+
+@EACH
+@BUDGETS
+def test_the_host_knows_how_many_tokens_each_layer_gets(
+    llava: LlavaForConditionalGeneration, name: str, keep: str
+) -> None:
+    model, given = reduced(llava, name, keep), batch(4)
+    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+    state = model.prefill(inputs, 2)
+    text = given.input_ids.shape[1] - PATCHES
+    found = [state.cache.prompt_length(layer) - text for layer in range(5)]
+    assert found == model.layer_slots
+    kept = Keep.parse(keep).of(PATCHES)
+    assert model.layer_slots[-1] <= kept or name == "pyramiddrop"
+
+
+@EACH
+def test_the_host_never_waits(llava: LlavaForConditionalGeneration, name: str) -> None:
+    report, _ = watch_hybrid(reduced(llava, name, "9"), **vars(batch(4)), max_new_tokens=4)
+    assert report.in_stage("prefill") == report.in_stage("decode") == 0, report.text()
+
+
+@EACH
+def test_what_stays_keeps_its_own_position(llava: LlavaForConditionalGeneration, name: str) -> None:
+    model, given = reduced(llava, name, "9"), batch(4)
+    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+    trace = model.prefill(inputs, 2).trace
+    kept = trace.kept
+    for row in range(4):
+        first = int((given.input_ids[row] == given.input_ids.max()).nonzero()[0])
+        padding = int((given.attention_mask[row] == 0).sum())
+        position, valid = trace.visual.position[row], trace.visual.valid[row]
+        patches = position[kept.slot[row][kept.valid[row]]] if kept else position[valid]
+        assert patches.tolist() == sorted(set(patches.tolist()))
+        stands = trace.pruned_position_ids[row, first : first + len(patches)]
+        assert stands.tolist() == (patches + first - padding).tolist()
+
+
+@pytest.mark.parametrize("name", ["visionzip", "divprune", "random-tokens", "grid", "pool"])
+def test_a_slot_that_is_handed_over_stands_at_a_patch_of_its_own(
+    llava: LlavaForConditionalGeneration, name: str
+) -> None:
+    model, given = reduced(llava, name, "9"), batch(4)
+    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
+    visual = model.prefill(inputs, 2).trace.visual
+    slots = torch.arange(9).expand(4, -1)
+    assert visual.valid.all() and visual.owner.gather(1, visual.position).equal(slots)
+
+
+def test_what_cls_attends_to_is_what_transformers_says() -> None:
+    llava = random_llava()
+    tower = VisionTower(llava.model.vision_tower, -2, remembers=True)
+    pixels = batch(4).pixel_values
+    with torch.inference_mode():
+        looked = tower.look(pixels)
+        llava.model.vision_tower.config._attn_implementation = "eager"
+        theirs = llava.model.vision_tower(pixels, output_attentions=True).attentions[-2]
+    torch.testing.assert_close(looked.attention(), theirs[:, :, 0, 1:])
+
+
+def test_methods_go_together_and_what_does_not_is_refused(llava: Any) -> None:
+    given, nine = batch(4), Keep(count=9)
+    together = hybridize(
+        llava, HybridConfig(method=(VisionZip(nine),), keep=3, aggregation_layer=1)
+    )
+    assert together.layer_slots == [9, 9, 3, 3, 3]
+    alone = torch.cat([first_logits(together, given.one(i)) for i in range(4)])
+    assert_near(first_logits(together, given), alone)
+    fine, late = FastV(nine, 2), FastV(nine, 5)
+    for method, line in (
+        ((fine, RandomInside(nine, 2)), "rising layers"),
+        ((late,), "1 to 4"),
+        ((DToMe((0.5,) * 4), DToMe((0.5,) * 4)), "room for one"),
+        ((VisionZip(nine), DToMe((0.5,) * 4)), "reads the tower's attention"),
+        ((object(),), "none of the three places"),
+    ):
+        with pytest.raises(ConfigError, match=line):
+            hybridize(llava, HybridConfig(method=method))
+
+
+def test_fastv_by_name_is_fastv_by_keep(llava: LlavaForConditionalGeneration) -> None:
+    given = batch(4)
+    ranks: tuple[tuple[RankMode, type[FastV]], ...] = (("attention", FastV), ("lowest", Lowest))
+    for rank, stage in ranks:
+        short = HybridConfig(keep=9, aggregation_layer=1, rank=rank)
+        long = HybridConfig(method=(stage(Keep(count=9), 2),))
+        ours, theirs = hybridize(llava, long), hybridize(llava, short)
+        assert torch.equal(first_logits(ours, given), first_logits(theirs, given))
+
+
+def test_the_example_of_the_page_is_a_method(
+    llava: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "adding-a-method.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    found: dict[str, Any] = {"llava": llava, "__name__": "mine"}
+    exec(code, found)
+    assert capsys.readouterr().out == "[36, 36, 18, 18, 18]\n"
+    model, given = found["model"], batch(4)
+    alone = torch.cat([first_logits(model, given.one(i)) for i in range(4)])
+    assert_near(first_logits(model, given), alone)
+    report, _ = watch_hybrid(model, **vars(given), max_new_tokens=3)
+    assert report.in_stage("prefill") == report.in_stage("decode") == 0

@@ -1,0 +1,226 @@
+"""Each method's rule against the same rule said plainly, in float64: random cases and hard ones."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from hybrid import Keep
+from hybrid.merging import Tokens, VisualTokens
+from hybrid.methods.controls import Grid, Pool
+from hybrid.methods.dart import Dart
+from hybrid.methods.divprune import DivPrune
+from hybrid.methods.feather import FeatherStage
+from hybrid.methods.pyramiddrop import PyramidStage
+from hybrid.methods.tome import ToMe
+from hybrid.methods.visionzip import VisionZip
+from hybrid.pruning import keep_counts, keep_top
+from hybrid.reference import Token, keep_best, merge_step
+from hybrid.reference.methods import best, dart, divprune, feather, visionzip
+from hybrid.stages import Read, Seen, Standing
+
+SIDE, WIDTH, HEADS, DEPTH, ROWS = 6, 16, 4, 8, 4
+PATCHES = SIDE * SIDE
+COUNTS = (1, 9, 20, PATCHES)
+EPS = 1e-9
+
+
+def random_rows(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def clustered(generator: torch.Generator, *shape: int) -> Tensor:
+    """A few centres, and everything next to one of them: many tokens that are nearly the same."""
+    *batch, count, width = shape
+    centres = random_rows(generator, *batch, 3, width)
+    which = torch.arange(count) % 3
+    return centres[..., which, :] + 1e-3 * random_rows(generator, *shape)
+
+
+def one_apart(generator: torch.Generator, *shape: int) -> Tensor:
+    """All alike but one."""
+    rows = clustered(generator, *shape) * 0 + random_rows(generator, *shape[:-2], 1, shape[-1])
+    rows = rows + 1e-4 * random_rows(generator, *shape)
+    rows[..., 7, :] = -rows[..., 7, :]
+    return rows
+
+
+MAKERS: dict[str, Callable[..., Tensor]] = {
+    "random": random_rows, "clustered": clustered, "one apart": one_apart
+}  # fmt: skip
+CASES = pytest.mark.parametrize(
+    ("make", "seed"), [(name, seed) for name in MAKERS for seed in range(4)], ids=str
+)
+
+
+def seen_of(make: str, seed: int) -> tuple[Seen, Tensor, Tensor]:
+    """Four images, unpadded: also what CLS attended to, and the keys."""
+    generator = torch.Generator().manual_seed(seed)
+    features = MAKERS[make](generator, ROWS, PATCHES, WIDTH)
+    keys = MAKERS[make](generator, ROWS, HEADS, PATCHES, DEPTH)
+    attention = random_rows(generator, ROWS, HEADS, PATCHES).softmax(dim=2)
+    projection = random_rows(generator, WIDTH, WIDTH)
+    position = torch.arange(PATCHES).expand(ROWS, -1)
+    visual = VisualTokens(
+        features, position, torch.ones(ROWS, PATCHES), torch.ones_like(position).bool(), position
+    )
+    seen = Seen(
+        visual,
+        (SIDE, SIDE),
+        lambda: attention,
+        lambda: keys,
+        lambda x: x @ projection,
+        lambda: torch.arange(ROWS),
+    )
+    return seen, attention, keys
+
+
+def read_of(make: str, seed: int) -> Read:
+    """Four prompts, padded on the left by 0 to 3, each with its image at another place."""
+    generator = torch.Generator().manual_seed(seed)
+    length = PATCHES + 14
+    first = torch.tensor([2, 5, 7, 4])
+    hidden = MAKERS[make](generator, ROWS, length, WIDTH)
+    key = MAKERS[make](generator, ROWS, 2, length, DEPTH)
+    query = random_rows(generator, ROWS, HEADS, length, DEPTH)
+    plain = random_rows(generator, ROWS, HEADS, length, DEPTH), key.flip(1)
+    own = random_rows(generator, ROWS, HEADS, length, DEPTH), key.flip(2)
+    position = torch.arange(PATCHES).expand(ROWS, -1)
+    return Read(
+        hidden=hidden,
+        query=query,
+        key=key,
+        unrotated=lambda: plain,
+        own=lambda: own,
+        normed=lambda x: x * 2,
+        scaling=DEPTH**-0.5,
+        valid=torch.arange(length) >= torch.arange(ROWS)[:, None],
+        standing=Standing(first, position, torch.ones_like(position).bool()),
+        grid=(SIDE, SIDE),
+        seed=lambda: torch.arange(ROWS),
+    )
+
+
+def kept(scores: Tensor, keep: Keep) -> list[list[int]]:
+    counts = torch.tensor(keep_counts(keep, PATCHES))
+    found = keep_top(scores, torch.ones_like(scores).bool(), counts, int(counts[-1]))
+    return found.slot.tolist()
+
+
+@CASES
+@pytest.mark.parametrize("count", COUNTS)
+def test_visionzip(make: str, seed: int, count: int) -> None:
+    seen, attention, keys = seen_of(make, seed)
+    choice = VisionZip(Keep(count=count)).choose(seen)
+    assert choice.features is not None
+    contextual = round(count * 10 / 64)
+    for row in range(ROWS):
+        features = seen.visual.features[row]
+        plain = visionzip(attention[row], keys[row], features, count - contextual, contextual)
+        assert choice.slot[row].tolist() == [patch for patch, _ in plain]
+        torch.testing.assert_close(choice.features[row], torch.stack([f for _, f in plain]))
+
+
+@CASES
+@pytest.mark.parametrize("count", COUNTS)
+def test_divprune(make: str, seed: int, count: int) -> None:
+    seen, _, _ = seen_of(make, seed)
+    choice = DivPrune(Keep(count=count)).choose(seen)
+    for row in range(ROWS):
+        plain = divprune(seen.project(seen.visual.features)[row], count)
+        assert choice.slot[row].tolist() == plain
+        assert len(set(plain)) == count
+
+
+def test_divprune_chooses_no_token_twice_where_many_are_equal() -> None:
+    seen, _, _ = seen_of("random", 1)
+    groups = seen.visual.features[:, :9].repeat_interleave(4, dim=1)
+    equal = replace(seen, visual=replace(seen.visual, features=groups))
+    for count in (9, 20, PATCHES):
+        choice = DivPrune(Keep(count=count)).choose(equal)
+        for row in range(ROWS):
+            chosen = choice.slot[row].tolist()
+            assert len(set(chosen)) == count
+            assert {slot // 4 for slot in chosen} == set(range(9))
+
+
+@CASES
+@pytest.mark.parametrize("count", [4, 12, 20, PATCHES])
+def test_dart(make: str, seed: int, count: int) -> None:
+    read, keep = read_of(make, seed), Keep(count=count)
+    found = kept(Dart(keep).scores(read), keep)
+    for row in range(ROWS):
+        first = int(read.standing.first[row])
+        image = range(first, first + PATCHES)
+        plain = dart(read.key[row], read.normed(read.hidden)[row], image, count)
+        assert found[row] == plain and len(plain) == count
+
+
+@CASES
+def test_feather_ranks_without_positions_and_keeps_its_grid(make: str, seed: int) -> None:
+    read, keep = read_of(make, seed), Keep(count=12)
+    query, key = read.unrotated()
+    late, early = (kept(FeatherStage(1, keep, every).scores(read), keep) for every in (0, 3))
+    grid = {row * SIDE + column for row in (0, 3) for column in (0, 3)}
+    for row in range(ROWS):
+        first = int(read.standing.first[row])
+        keys = key[row].repeat_interleave(2, dim=0)[:, first : first + PATCHES]
+        scores = feather(query[row, :, -1], keys, read.scaling)
+        assert late[row] == best(scores, 12)
+        assert set(early[row]) >= grid
+        rest = [-1.0 if patch in grid else score for patch, score in enumerate(scores)]
+        assert set(early[row]) - grid == set(best(rest, 12 - len(grid)))
+
+
+@CASES
+def test_pyramiddrop_ranks_by_the_layer_that_is_to_come(make: str, seed: int) -> None:
+    read, keep = read_of(make, seed), Keep.parse("0.5")
+    found = kept(PyramidStage(1, keep).scores(read), keep)
+    query, key = read.own()
+    for row in range(ROWS):
+        keys = key[row].repeat_interleave(2, dim=0)
+        logits = (keys @ query[row, :, -1, :, None])[..., 0] * read.scaling
+        logits = logits.masked_fill(~read.valid[row], float("-inf"))
+        first = int(read.standing.first[row])
+        scores = logits.softmax(dim=1).mean(dim=0)[first : first + PATCHES].tolist()
+        assert found[row] == keep_best(scores, keep) and len(found[row]) == PATCHES // 2
+
+
+@CASES
+def test_tome_merges_as_many_whatever_the_image_shows(make: str, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    tokens = Tokens.unmerged(MAKERS[make](generator, ROWS, PATCHES + 1, WIDTH))
+    plain = [
+        [Token(row[0], ()), *(Token(f, (p,)) for p, f in enumerate(row[1:]))]
+        for row in tokens.features
+    ]
+    stage = ToMe(Keep(count=9)).fitted(PATCHES, 5, 4)
+    assert sum(stage.merges) == PATCHES - 9 and len(stage.merges) == 4
+    for block, merges in enumerate(stage.merges):
+        keys = MAKERS[make](generator, ROWS, HEADS, tokens.size.shape[1], DEPTH)
+        tokens = stage.merge(block, tokens, keys)
+        for row in range(ROWS):
+            left = len(plain[row]) - merges
+            step = merge_step(plain[row], keys[row].mean(dim=0), float("inf"), left)
+            plain[row] = step.tokens
+            assert len(plain[row]) == tokens.size.shape[1]
+            expected = torch.stack([token.feature for token in plain[row]])
+            torch.testing.assert_close(tokens.features[row], expected, rtol=EPS, atol=EPS)
+
+
+@pytest.mark.parametrize("count", [1, 4, 9, 11, PATCHES])
+def test_a_grid_and_its_means(count: int) -> None:
+    seen, _, _ = seen_of("random", 3)
+    side = {1: 1, 4: 2, 9: 3, 11: 3, PATCHES: 6}[count]
+    pooled = Pool(Keep(count=count)).choose(seen)
+    grid = Grid(Keep(count=count)).choose(seen)
+    starts = [int(i * SIDE / side) for i in range(side)]
+    expected = [row * SIDE + column for row in starts for column in starts]
+    assert grid.slot[0].tolist() == pooled.slot[0].tolist() == expected
+    image = seen.visual.features[0].reshape(SIDE, SIDE, WIDTH)
+    step = SIDE // side
+    means = [image[r : r + step, c : c + step].mean(dim=(0, 1)) for r in starts for c in starts]
+    assert pooled.features is not None
+    torch.testing.assert_close(pooled.features[0], torch.stack(means))
