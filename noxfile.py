@@ -96,7 +96,7 @@ def lint(session: nox.Session) -> None:
     """Style, formatting, who may import whom, and spellings in `hybrid` that make the host wait."""
     python(session, "ruff", "check", ".")
     python(session, "ruff", "format", "--check", ".")
-    python(session, "importlinter.cli", "--no-logo", "--no-cache")
+    python(session, "sessions.imports")
     python(session, "bench", "syncs", "--static")
 
 

@@ -1,6 +1,11 @@
 """docs/architecture.md against the code: its picture, its wings, and every link of every page."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import grimp
@@ -14,6 +19,25 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 def test_the_picture_shows_the_imports_that_are_there() -> None:
     arrows = said(direct(imports())).replace(">", "&gt;")
     assert arrows in PICTURE.read_text(encoding="utf-8"), "draw it anew: nox -s architecture"
+
+
+def test_an_import_that_runs_up_is_red(tmp_path: Path) -> None:
+    for name in ("bench", "hybrid", "sessions"):
+        for file in (ROOT / name).rglob("*.py"):
+            copy = tmp_path / file.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    run = partial(
+        subprocess.run, [sys.executable, "-m", "sessions.imports"], cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    green = run()
+    assert green.returncode == 0 and "5 kept, 0 broken" in green.stdout, green.stdout
+    prompts = tmp_path / "bench" / "tasks" / "prompts.py"
+    prompts.write_text(f"{prompts.read_text()}\nfrom bench.gates import names\n")
+    red = run()
+    assert red.returncode == 1 and "bench.tasks.prompts -> bench.gates" in red.stdout, red.stdout
 
 
 def test_each_wing_is_told_of_and_each_folder_is_a_wing() -> None:
