@@ -25,7 +25,14 @@ SPIN = "while True: pass"
 
 FLOATS = (
     *("core_*", "fixture", "goldens*", "graphs", "hybrid_model", "margins", "oracle_*"),
-    *("properties_*", "reduction_corners", "syncs_catalogue", "syncs_hybrid", "syncs_llava"),
+    *(
+        "methods",
+        "properties_*",
+        "reduction_corners",
+        "syncs_catalogue",
+        "syncs_hybrid",
+        "syncs_llava",
+    ),
     *("fake_cuda", "cost_memory", "demo"),
 )
 PROCESSES = (
