@@ -272,6 +272,7 @@ def compare(config: HybridConfig, groups: int, longest: Longest, dtype: torch.dt
                 continue
             if state.trace.scores is not None:
                 scores = state.trace.scores[i, : len(true.scores)]
+                scores = -scores if config.rank == "lowest" else scores  # what it was ranked by
                 assert _distance(scores, true.scores) <= allowed.score
                 kept = kept_slots(state, i)
                 if kept != true.kept:
