@@ -53,6 +53,11 @@ def at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
+def rows(table: Tensor, index: Tensor) -> Tensor:
+    """Rows [B, L, D] of table [B, R, D] at index [B, L]."""
+    return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))
+
+
 def bipartite_soft_matching(metric: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Match every even token with its most similar odd token.
 
@@ -128,8 +133,7 @@ def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None
     grown = (size > odd_size)[..., None]
     features = tokens.features.clone()
     features[:, 1::2] = torch.where(grown, mean.to(features.dtype), features[:, 1::2])
-    features = features.gather(1, order[..., None].expand_as(features))
-    return Tokens(features, sizes.gather(1, order), moved.gather(1, tokens.owner))
+    return Tokens(rows(features, order), sizes.gather(1, order), moved.gather(1, tokens.owner))
 
 
 @dataclass(frozen=True)
@@ -165,10 +169,8 @@ def in_raster_order(tokens: Tokens, capacity: int) -> VisualTokens:
     rank = torch.zeros_like(position).scatter_(1, order, _arange_like(order))
     position = position.gather(1, order)
     valid = position < patches
-    features = tokens.features[:, 1:]
-    features = features.gather(1, order[..., None].expand(-1, -1, features.shape[-1]))
     return VisualTokens(
-        features=features,
+        features=rows(tokens.features[:, 1:], order),
         position=position.masked_fill(~valid, 0),
         size=tokens.size[:, 1:].gather(1, order),
         valid=valid,

@@ -25,7 +25,7 @@ from hybrid.checkpoint import load_llava
 from hybrid.config import ConfigError, HybridConfig
 from hybrid.inputs import Inputs, place
 from hybrid.masks import additive, causal_mask
-from hybrid.merging import VisualTokens
+from hybrid.merging import VisualTokens, rows
 from hybrid.methods import stages_of
 from hybrid.pruning import Kept, keep_counts, keep_top, kept_index
 from hybrid.rope import Layout, Unmerging, consecutive_position_ids, layout, unmerging
@@ -303,8 +303,8 @@ class HybridLlava:
         features = self.projector(visual.features).to(text.dtype)  # [B, N, D]
         hidden = torch.where(
             places.is_visual[..., None],
-            _rows(features, places.visual_slot),
-            _rows(text, places.source),
+            rows(features, places.visual_slot),
+            rows(text, places.source),
         )
         unreduced_valid = inputs.attention_mask.bool()
         logical = consecutive_position_ids(unreduced_valid)  # [B, S]
@@ -354,7 +354,7 @@ class HybridLlava:
             sequence = replace(sequence, valid=sequence.valid & chosen)
         else:
             sequence = Sequence(
-                hidden=_rows(sequence.hidden, index),
+                hidden=rows(sequence.hidden, index),
                 position_ids=sequence.position_ids.gather(1, index),
                 valid=sequence.valid.gather(1, index) & stays,
             )
@@ -445,8 +445,3 @@ def hybridize(llava: LlavaForConditionalGeneration, config: HybridConfig) -> Hyb
 def _normed(hidden: Tensor, norm: Any) -> Tensor:
     """Llama's RMSNorm as one operator, and on CUDA one kernel, of transformers' eight."""
     return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
-
-
-def _rows(table: Tensor, index: Tensor) -> Tensor:
-    """Rows [B, L, D] of table [B, R, D] at index [B, L]."""
-    return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))

@@ -1,9 +1,9 @@
 """The three places where a visual token can end, and what a stage is handed at each.
 
 A method is one stage, or an object whose `stages(layers)` lists those for a language model of so
-many layers. A stage is a small object with a rule in it: it sees tensors and
-never the model, samples of a batch never see each other, and how many tokens it leaves is known to
-the host beforehand.
+many layers. A stage is a small object with a rule in it: it sees tensors and never the model,
+samples of a batch never see each other, and how many tokens it leaves is known to the host
+beforehand.
 
     place      acts                                        gives
     tower      in each CLIP block, between attention       tokens, in as many slots or fewer
@@ -16,15 +16,16 @@ Shapes: B samples, P patches, N visual slots, R tokens of the reduced prompt, D 
 width C, G key-value heads.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from hybrid.config import Keep
-from hybrid.merging import Tokens, VisualTokens
+from hybrid.merging import Tokens, VisualTokens, rows
 from hybrid.pruning import Kept
 
 
@@ -92,8 +93,7 @@ def handed_over(visual: VisualTokens, choice: Choice) -> VisualTokens:
     """The K slots that were chosen of N. `owner` is K where a patch is in none of them."""
     slot, valid, features = choice
     if features is None:
-        index = slot[..., None].expand(-1, -1, visual.features.shape[-1])
-        features = visual.features.gather(1, index)
+        features = rows(visual.features, slot)
     batch, slots = visual.valid.shape
     budget = slot.shape[1]
     # Where each old slot went; one column more takes what padding would write.
@@ -109,6 +109,11 @@ def handed_over(visual: VisualTokens, choice: Choice) -> VisualTokens:
     )
 
 
+def whole(slot: Tensor, features: Tensor | None = None) -> Choice:
+    """A choice without padding: slot [B, K]."""
+    return Choice(slot, torch.ones_like(slot, dtype=torch.bool), features)
+
+
 def top(scores: Tensor, valid: Tensor, budget: int) -> Choice:
     """The `budget` best of N slots, the lower one among equals.
 
@@ -122,25 +127,28 @@ def top(scores: Tensor, valid: Tensor, budget: int) -> Choice:
     return Choice(slot, valid.gather(1, slot))
 
 
-@runtime_checkable
-class HandOverStage(Protocol):
+@dataclass(frozen=True)
+class HandOverStage(ABC):
     """Chooses, or merges, between tower and language model.
 
     Attributes:
-        asks_tower: whether it asks for `Seen.attention` or `Seen.keys`.
-        pads: whether images may be left with different numbers of tokens.
+        keep: how many slots are handed on.
+        by_patch: whether slot and patch must be one, so that nothing may have merged or chosen
+            before it.
+        asks_tower: whether it asks for `Seen.attention` or `Seen.keys`, which are by patch.
     """
 
-    asks_tower: bool
-    pads: bool
+    keep: Keep
+    by_patch: ClassVar[bool] = False
+    asks_tower: ClassVar[bool] = False
 
     def slots_of(self, slots: int) -> int:
         """K, how many of N slots are handed on."""
-        ...
+        return self.keep.of(slots)
 
+    @abstractmethod
     def choose(self, seen: Seen) -> Choice:
         """K slots of the N."""
-        ...
 
 
 class Standing(NamedTuple):

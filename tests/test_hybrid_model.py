@@ -1,5 +1,6 @@
 """The hybrid against transformers and against itself: what must hold whatever is reduced."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,12 +9,13 @@ from torch import Tensor
 from transformers import LlavaForConditionalGeneration
 
 from hybrid import ConfigError, HybridConfig, HybridLlava, hybridize
-from hybrid.config import RankMode, RopeMode
+from hybrid.config import PruneMode, RankMode, RopeMode
 from tests.llavas import EITHER_WAY, IMAGE_TOKEN, PATCHES, Batch, Longest, batch, random_llava
 
 # Two float32 paths that only sum in another order: a few hundred roundings of logits near 10.
 TOLERANCE = 1e-4
 SAID_FOR_AN_IMAGE = 5
+PRUNES: tuple[PruneMode, ...] = ("drop", "mask")
 NOTHING, SOME, ALMOST_ALL = (1.0,) * 4, (0.6, 0.5, 0.4, 1.0), (-1.0, -1.0, -1.0, 1.0)
 
 
@@ -29,6 +31,17 @@ def llava() -> Any:
 def first_logits(model: HybridLlava, given: Batch) -> Tensor:
     inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
     return model.prefill(inputs, 1).logits
+
+
+def assert_dropped_is_masked(models: Sequence[HybridLlava], given: Batch, steps: int) -> None:
+    """Two models, alike but for that, agree at prefill and in so many decode steps."""
+    inputs = [m.place(given.input_ids, given.pixel_values, given.attention_mask) for m in models]
+    states = [m.prefill(each, steps) for m, each in zip(models, inputs, strict=True)]
+    for _ in range(steps):
+        assert_near(states[0].logits, states[1].logits)
+        for model, state in zip(models, states, strict=True):
+            model.select(state)
+            model.decode(state)
 
 
 def dense_logits(llava: LlavaForConditionalGeneration, given: Batch) -> Tensor:
@@ -148,24 +161,11 @@ def test_dropping_equals_masking_at_prefill_and_in_every_decode_step(
     layer: int,
     longest: Longest,
 ) -> None:
-    given = batch(4, longest)
-    states = []
-    for prune in ("drop", "mask"):
-        config = HybridConfig(
-            keep=keep,
-            aggregation_layer=layer,
-            thresholds=thresholds,
-            prune=prune,
-        )
-        model = hybridize(llava, config)
-        inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
-        states.append((model, model.prefill(inputs, 4)))
-    (_, dropped), (_, masked) = states
-    for _ in range(4):
-        assert_near(dropped.logits, masked.logits)
-        for model, state in states:
-            model.select(state)
-            model.decode(state)
+    configs = [
+        HybridConfig(keep=keep, aggregation_layer=layer, thresholds=thresholds, prune=prune)
+        for prune in PRUNES
+    ]
+    assert_dropped_is_masked([hybridize(llava, c) for c in configs], batch(4, longest), 4)
 
 
 @EITHER_WAY

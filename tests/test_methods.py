@@ -12,16 +12,33 @@ from bench.gates.sync.scenarios import watch_hybrid
 from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.config import RankMode
 from hybrid.methods import METHODS
-from hybrid.methods.controls import Lowest, RandomInside
+from hybrid.methods.controls import Lowest, Pool, Random, RandomInside
 from hybrid.methods.dtome import DToMe
 from hybrid.methods.fastv import FastV
+from hybrid.methods.tome import ToMe
 from hybrid.methods.visionzip import VisionZip
 from hybrid.vision import VisionTower
-from tests.llavas import EITHER_WAY, PATCHES, Longest, batch, random_llava
-from tests.test_hybrid_model import assert_near, dense_logits, first_logits
+from tests.llavas import PATCHES, Longest, batch, in_turns, random_llava
+from tests.test_hybrid_model import (
+    PRUNES,
+    assert_dropped_is_masked,
+    assert_near,
+    dense_logits,
+    first_logits,
+)
 
 EACH = pytest.mark.parametrize("name", METHODS)
-BUDGETS = pytest.mark.parametrize("keep", ["1", "9", "20", "0.5"])
+# Of 36 patches, three blocks that halve them leave 5.
+POSSIBLE = [
+    (name, keep)
+    for name in METHODS
+    for keep in ("1", "9", "20", "0.5")
+    if (name, keep) != ("tome", "1")
+]
+BUDGETS = pytest.mark.parametrize(("name", "keep"), POSSIBLE)
+IN_TURNS = pytest.mark.parametrize(
+    ("name", "keep", "longest"), [(*case, in_turns(i)) for i, case in enumerate(POSSIBLE)]
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +46,8 @@ def llava() -> Any:
     return random_llava()
 
 
-def reduced(
-    llava: LlavaForConditionalGeneration, name: str, keep: str, **others: Any
-) -> HybridLlava:
-    try:
-        return hybridize(llava, HybridConfig(method=(METHODS[name](Keep.parse(keep)),), **others))
-    except ConfigError as error:
-        assert name == "tome" and "half of" in str(error)  # 3 blocks leave an eighth at least
-        pytest.skip(str(error))
+def reduced(llava: Any, name: str, keep: str, **others: Any) -> HybridLlava:
+    return hybridize(llava, HybridConfig(method=(METHODS[name](Keep.parse(keep)),), **others))
 
 
 @EACH
@@ -46,9 +57,7 @@ def test_a_budget_of_everything_is_off(llava: LlavaForConditionalGeneration, nam
         assert_near(first_logits(reduced(llava, name, keep), given), dense_logits(llava, given))
 
 
-@EACH
-@BUDGETS
-@EITHER_WAY
+@IN_TURNS
 def test_a_sample_does_not_depend_on_its_neighbours(
     llava: LlavaForConditionalGeneration, name: str, keep: str, longest: Longest
 ) -> None:
@@ -57,27 +66,14 @@ def test_a_sample_does_not_depend_on_its_neighbours(
     assert_near(first_logits(model, given), alone)
 
 
-@EACH
-@BUDGETS
-@EITHER_WAY
+@IN_TURNS
 def test_dropping_equals_masking_at_prefill_and_in_every_decode_step(
     llava: LlavaForConditionalGeneration, name: str, keep: str, longest: Longest
 ) -> None:
-    given = batch(4, longest)
-    states = []
-    for prune in ("drop", "mask"):
-        model = reduced(llava, name, keep, prune=prune)
-        inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
-        states.append((model, model.prefill(inputs, 8)))
-    (_, dropped), (_, masked) = states
-    for _ in range(8):
-        assert_near(dropped.logits, masked.logits)
-        for model, state in states:
-            model.select(state)
-            model.decode(state)
+    models = [reduced(llava, name, keep, prune=prune) for prune in PRUNES]
+    assert_dropped_is_masked(models, batch(4, longest), 8)
 
 
-@EACH
 @BUDGETS
 def test_the_host_knows_how_many_tokens_each_layer_gets(
     llava: LlavaForConditionalGeneration, name: str, keep: str
@@ -149,7 +145,9 @@ def test_methods_go_together_and_what_does_not_is_refused(llava: Any) -> None:
         ((fine, RandomInside(nine, 2)), "rising layers"),
         ((late,), "1 to 4"),
         ((DToMe((0.5,) * 4), DToMe((0.5,) * 4)), "room for one"),
-        ((VisionZip(nine), DToMe((0.5,) * 4)), "reads the tower's attention"),
+        ((VisionZip(nine), DToMe((0.5,) * 4)), "VisionZip needs each patch .* DToMe"),
+        ((Random(nine), Pool(nine)), "Pool needs each patch .* behind Random"),
+        ((ToMe(Keep(count=1)),), "half of them can merge at most"),
         ((object(),), "none of the three places"),
     ):
         with pytest.raises(ConfigError, match=line):

@@ -124,7 +124,7 @@ def test_visionzip(make: str, seed: int, count: int) -> None:
 
 
 @CASES
-@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("count", [1, 9, 20])
 def test_divprune(make: str, seed: int, count: int) -> None:
     seen, _, _ = seen_of(make, seed)
     choice = DivPrune(Keep(count=count)).choose(seen)

@@ -32,12 +32,13 @@ def _described(name: str, method: object) -> Described:
     module = inspect.getdoc(inspect.getmodule(type(method))) or ""
     own = (inspect.getdoc(type(method)) or "").split("\n\n")[0]
     alone = module.partition(":")[0].lower().replace("-", "") == name
+    budget = re.search(r"keep: ([^.;]+)", own)
     paper = re.search(r"https://arxiv.org/abs/[0-9.]+[0-9]", module) if alone else None
     rule = (module.partition(":")[2] if alone else own).strip().partition("\n\n")[0]
     return Described(
         name=name,
         place=_place(method),
-        budget="of what is left at each stage" if name == "pyramiddrop" else "tokens at the end",
+        budget=" ".join(budget[1].split()) if budget else "tokens that are handed on",
         paper=paper[0] if paper else "",
         rule=" ".join(rule.split()).rstrip(".").split(". ")[0],
     )

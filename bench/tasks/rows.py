@@ -1,5 +1,6 @@
 """What tasks over the rows of one table have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from bench.tasks.tables.table import Table
 from bench.tasks.task import Sample, prompt_sha256
 
 
-class Rows:
+class Rows(ABC):
     """The part of a `Task` that reads its rows.
 
     Args:
@@ -19,9 +20,9 @@ class Rows:
     def __init__(self, table: Table) -> None:
         self._table = table
 
+    @abstractmethod
     def _prompts(self) -> Iterable[tuple[int, str]]:
         """Each row's index and what is asked of it."""
-        raise NotImplementedError
 
     @property
     def indices(self) -> Collection[int]:

@@ -28,7 +28,7 @@ class Stages:
     @property
     def leaves_padding(self) -> bool:
         """Whether images of a batch may come to the language model in different numbers."""
-        return self.tower is not None or any(stage.pads for stage in self.hand_over)
+        return self.tower is not None
 
 
 METHODS: dict[str, Callable[[Keep], object]] = {
@@ -69,11 +69,12 @@ def stages_of(config: HybridConfig, layers: int = 32) -> Stages:
             )
     if len(tower) > 1:
         raise ConfigError(f"{len(tower)} stages merge in the tower: there is room for one")
-    if tower and any(stage.asks_tower for stage in hand_over):
-        raise ConfigError(
-            f"{type(hand_over[0]).__name__} reads the tower's attention patch by patch, and"
-            f" {type(tower[0]).__name__} merges patches there: use one of them"
-        )
+    for before, stage in pairwise([*tower, *hand_over]):
+        if isinstance(stage, HandOverStage) and stage.by_patch:
+            raise ConfigError(
+                f"{type(stage).__name__} needs each patch in a slot of its own, behind"
+                f" {type(before).__name__} there are fewer: use one of them"
+            )
     order = [stage.layer for stage in language]
     if any(low >= high for low, high in pairwise(order)) or 0 in order:
         raise ConfigError(f"language stages act in front of {order}: give rising layers from 1")

@@ -14,19 +14,12 @@ from torch.nn.functional import adaptive_avg_pool2d
 from hybrid.config import Keep
 from hybrid.methods.fastv import FastV
 from hybrid.pruning import random_scores
-from hybrid.stages import Choice, Read, Seen, top
+from hybrid.stages import Choice, HandOverStage, Read, Seen, top, whole
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(HandOverStage):
     """Slots by a hash of patch and prompt, so that a sample's draw ignores its neighbours."""
-
-    keep: Keep
-    asks_tower: ClassVar[bool] = False
-    pads: ClassVar[bool] = False
-
-    def slots_of(self, slots: int) -> int:
-        return self.keep.of(slots)
 
     def choose(self, seen: Seen) -> Choice:
         visual = seen.visual
@@ -54,13 +47,11 @@ class Lowest(FastV):
 
 
 @dataclass(frozen=True)
-class Grid:
+class Grid(HandOverStage):
     """Each k-th patch of each k-th row, with the smallest k that `keep` allows: 144, 64 or 36 of
     24 x 24."""
 
-    keep: Keep
-    asks_tower: ClassVar[bool] = False
-    pads: ClassVar[bool] = False
+    by_patch: ClassVar[bool] = True
 
     def every(self, slots: int) -> int:
         """k."""
@@ -77,16 +68,14 @@ class Grid:
         rows = torch.arange(0, high, every, device=device)
         columns = torch.arange(0, wide, every, device=device)
         slot = (rows[:, None] * wide + columns).flatten().expand(len(seen.visual.valid), -1)
-        return Choice(slot, torch.ones_like(slot, dtype=torch.bool))
+        return whole(slot)
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(HandOverStage):
     """Means over windows, as many a side as `keep` allows; each stands at its first patch."""
 
-    keep: Keep
-    asks_tower: ClassVar[bool] = False
-    pads: ClassVar[bool] = False
+    by_patch: ClassVar[bool] = True
 
     def slots_of(self, slots: int) -> int:
         return isqrt(self.keep.of(slots)) ** 2
@@ -99,4 +88,4 @@ class Pool:
         window = torch.arange(side, device=features.device)
         slot = (window * high // side)[:, None] * wide + window * wide // side
         slot = slot.flatten().expand(len(features), -1)
-        return Choice(slot, torch.ones_like(slot, dtype=torch.bool), pooled)
+        return whole(slot, pooled)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from hybrid.config import Keep
-from hybrid.merging import at_least_float32
+from hybrid.merging import at_least_float32, rows
 from hybrid.stages import Read
 
 PIVOTS = 4  # of the image, and as many of the text behind it
@@ -20,7 +20,7 @@ PIVOTS = 4  # of the image, and as many of the text behind it
 
 @dataclass(frozen=True)
 class Dart:
-    """keep: a count; 4 + 8 t of it are used."""
+    """keep: tokens that stay, 4 + 8 t by the rule and what is over by place."""
 
     keep: Keep
     layer: int = 2
@@ -38,8 +38,8 @@ class Dart:
         text = sizes.masked_fill(~behind, float("-inf")).argsort(
             dim=1, descending=True, stable=True
         )
-        rows = torch.cat([_rows(image, pivots), _rows(hidden, text[:, :PIVOTS])], dim=1)
-        alike = rows @ image.transpose(1, 2)  # [B, 8, N]
+        asked = torch.cat([rows(image, pivots), rows(hidden, text[:, :PIVOTS])], dim=1)
+        alike = asked @ image.transpose(1, 2)  # [B, 8, N]
 
         scores = ours.new_zeros(ours.shape).scatter(1, pivots, 2.0)
         each = max(self.keep.of(slots) - PIVOTS, 0) // (2 * PIVOTS)
@@ -48,7 +48,3 @@ class Dart:
             least = row.masked_fill(~free, float("inf")).argsort(dim=1, stable=True)[:, :each]
             scores = scores.scatter(1, least, 1.0)
         return scores
-
-
-def _rows(table: Tensor, index: Tensor) -> Tensor:
-    return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))

@@ -6,25 +6,16 @@ token again where many are alike.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 
-from hybrid.config import Keep
 from hybrid.merging import at_least_float32
-from hybrid.stages import Choice, Seen
+from hybrid.stages import Choice, HandOverStage, Seen
 
 
 @dataclass(frozen=True)
-class DivPrune:
+class DivPrune(HandOverStage):
     """keep: tokens that are handed on."""
-
-    keep: Keep
-    asks_tower: ClassVar[bool] = False
-    pads: ClassVar[bool] = False
-
-    def slots_of(self, slots: int) -> int:
-        return self.keep.of(slots)
 
     def choose(self, seen: Seen) -> Choice:
         valid = seen.visual.valid

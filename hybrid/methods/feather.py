@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from hybrid.config import Keep
-from hybrid.merging import at_least_float32
+from hybrid.pruning import last_row_scores
 from hybrid.stages import Read
 
 
@@ -47,13 +47,8 @@ class FeatherStage:
 
     def scores(self, read: Read) -> Tensor:
         query, key = read.unrotated()
-        batch, heads, _, width = query.shape
-        groups = key.shape[1]
-        last = at_least_float32(query[:, :, -1:]).reshape(batch, groups, heads // groups, width)
-        keys = read.of_image(at_least_float32(key).transpose(1, 2))  # [B, N, G, C]
-        logits = last @ keys.permute(0, 2, 3, 1) * read.scaling  # [B, G, H/G, N]
-        logits = logits.masked_fill(~read.standing.present[:, None, None], float("-inf"))
-        scores: Tensor = logits.softmax(dim=-1).mean(dim=(1, 2))
+        keys = read.of_image(key.transpose(1, 2)).transpose(1, 2)  # [B, G, N, C]
+        scores = last_row_scores(query[:, :, -1:], keys, read.standing.present, read.scaling)
         if not self.every:
             return scores
         wide = read.grid[1]

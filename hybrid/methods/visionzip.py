@@ -11,23 +11,18 @@ from typing import ClassVar
 
 import torch
 
-from hybrid.config import Keep
-from hybrid.merging import at_least_float32
-from hybrid.stages import Choice, Seen
+from hybrid.merging import at_least_float32, rows
+from hybrid.stages import Choice, HandOverStage, Seen, whole
 
 
 @dataclass(frozen=True)
-class VisionZip:
+class VisionZip(HandOverStage):
     """keep: tokens that are handed on. contextual: how many of them the others merge into; the
     paper's share, 10 of 64, if not given."""
 
-    keep: Keep
     contextual: int | None = None
+    by_patch: ClassVar[bool] = True
     asks_tower: ClassVar[bool] = True
-    pads: ClassVar[bool] = False
-
-    def slots_of(self, slots: int) -> int:
-        return self.keep.of(slots)
 
     def choose(self, seen: Seen) -> Choice:
         features, kept = seen.visual.features, self.slots_of(seen.visual.valid.shape[1])
@@ -37,27 +32,21 @@ class VisionZip:
         best = order[:, :dominant]
         rest = order[:, dominant:].sort(dim=1).values  # raster order, [B, M]
         targets = kept - dominant
-        own = _rows(features, best)
+        own = rows(features, best)
         if not targets:
             slot, place = best.sort(dim=1)
-            return Choice(slot, torch.ones_like(slot, dtype=torch.bool), _rows(own, place))
+            return whole(slot, rows(own, place))
 
         step = max(1, rest.shape[1] // targets)
         is_target = torch.arange(rest.shape[1], device=rest.device) % step == 0
         is_target &= torch.arange(rest.shape[1], device=rest.device) < step * targets
         at = rest[:, ::step][:, :targets]
         metric = torch.nn.functional.normalize(at_least_float32(seen.keys()).mean(dim=1), dim=-1)
-        alike = _rows(metric, rest) @ _rows(metric, at).transpose(1, 2)  # [B, M, targets]
+        alike = rows(metric, rest) @ rows(metric, at).transpose(1, 2)  # [B, M, targets]
         into = torch.nn.functional.one_hot(alike.argmax(dim=2), targets)
         into = into.masked_fill(is_target[:, None], 0).to(metric.dtype).transpose(1, 2)
-        total = into @ at_least_float32(_rows(features, rest))
+        total = into @ at_least_float32(rows(features, rest))
         mean = total / into.sum(dim=2, keepdim=True).clamp(min=1)
-        merged = _rows(features, at) + mean.to(features.dtype)
+        merged = rows(features, at) + mean.to(features.dtype)
         slot, place = torch.cat([best, at], dim=1).sort(dim=1)
-        return Choice(
-            slot, torch.ones_like(slot, dtype=torch.bool), _rows(torch.cat([own, merged], 1), place)
-        )
-
-
-def _rows(table: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))
+        return whole(slot, rows(torch.cat([own, merged], dim=1), place))

@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:_rows",
+    target="hybrid.merging:rows",
     old="index[..., None].expand(-1, -1, table.shape[-1])",
     new="index[:1, :, None].expand(len(table), -1, table.shape[-1])",
     source=MADE,
