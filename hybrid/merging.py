@@ -136,6 +136,12 @@ def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None
     return Tokens(rows(features, order), sizes.gather(1, order), moved.gather(1, tokens.owner))
 
 
+def spread(merges: int, blocks: int) -> tuple[int, ...]:
+    """So many merges over so many blocks, in whole numbers: the first ones merge what is over."""
+    each, over = divmod(merges, max(blocks, 1))
+    return tuple(each + (block < over) for block in range(blocks))
+
+
 @dataclass(frozen=True)
 class VisualTokens:
     """What the tower hands on, in raster order of `position`; padding at the end.

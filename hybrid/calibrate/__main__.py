@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from hybrid.calibrate.thresholds import calibrate, count_survivors, spread, write_json
+from hybrid.calibrate.thresholds import calibrate, count_survivors, write_json
 from hybrid.calibrate.towers import TowerSource, find_images
 from hybrid.config import ConfigError
+from hybrid.merging import spread
 from hybrid.methods.dtome import DToMe
 from hybrid.vision import VisionTower
 

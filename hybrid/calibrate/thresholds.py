@@ -14,17 +14,16 @@ from tqdm import tqdm
 
 from hybrid.calibrate.towers import TowerSource
 from hybrid.config import ConfigError
-from hybrid.merging import Tokens, bipartite_soft_matching
-from hybrid.methods.dtome import DToMe
+from hybrid.merging import Tokens, bipartite_soft_matching, merge, spread
 from hybrid.vision import VisionTower
 
 RULE = 3  # of merging and ranking; another one gives other thresholds
 IMAGES_COUNTED = 1024  # survivors vary by about 30 tokens: their mean is then good to one
 
 
-class Ranking(DToMe):
-    """DToMe whose thresholds are found on the way: each block merges the most similar pairs of the
-    whole batch.
+class Ranking:
+    """A tower stage whose thresholds are found on the way: each block merges the most similar pairs
+    of the whole batch.
 
     Args:
         patches: of an image.
@@ -39,13 +38,9 @@ class Ranking(DToMe):
         ConfigError: for a target out of reach: a block can merge half of its tokens at most.
     """
 
-    merges_per_block: list[int]
-    found: list[float]
-
     def __init__(self, patches: int, blocks: int, target: int) -> None:
-        super().__init__((1.0,) * blocks)
-        object.__setattr__(self, "merges_per_block", spread(patches - target, blocks))
-        object.__setattr__(self, "found", [0.0] * blocks)
+        self.merges_per_block = spread(patches - target, blocks)
+        self.found = [0.0] * blocks
         # The last block meets target + r tokens and merges r of them, which half must suffice for.
         lowest = ceil(patches / (blocks + 1))
         if not lowest <= target < patches:
@@ -54,13 +49,22 @@ class Ranking(DToMe):
                 f"{patches} patches and {blocks} blocks, each of which at most halves them"
             )
 
-    def threshold(self, block: int, tokens: Tokens, metric: Tensor) -> float:
-        """The similarity of the first pair to stay apart, so that the ones before it merge."""
+    def fitted(self, patches: int, blocks: int, read: int) -> "Ranking":
+        return self
+
+    def slots_of(self, patches: int) -> int:
+        return patches
+
+    def merge(self, block: int, tokens: Tokens, keys: Tensor) -> Tokens:
+        metric = keys.mean(dim=1)
         merges = self.merges_per_block[block] * len(metric)
         similarity, _ = bipartite_soft_matching(metric, tokens.size > 0)
-        first = first_unmerged(similarity, merges)
+        first = first_unmerged(similarity, merges)  # it stays apart, the ones before it merge
         self.found[block] = max(0.0, first)
-        return first
+        return merge(tokens, metric, first)
+
+    def finish(self, tokens: Tokens, patches: int) -> Tokens:
+        return tokens
 
 
 class RankingTower(VisionTower):
@@ -71,12 +75,6 @@ class RankingTower(VisionTower):
         patches, blocks = model.embeddings.num_patches, len(model.encoder.layers)
         self.ranking = Ranking(patches, blocks, target)
         super().__init__(tower, -1, self.ranking)
-
-
-def spread(merges: int, blocks: int) -> list[int]:
-    """So many merges over so many blocks, in whole numbers: the first ones merge what is over."""
-    each, over = divmod(merges, blocks)
-    return [each + (block < over) for block in range(blocks)]
 
 
 def first_unmerged(similarity: Tensor, merges: int) -> float:

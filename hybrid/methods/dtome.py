@@ -29,13 +29,9 @@ class DToMe:
             )
         return self
 
-    def threshold(self, block: int, tokens: Tokens, metric: Tensor) -> float:
-        """The similarity that merges in `block` must exceed; calibration finds it in the tokens."""
-        return self.thresholds[block]
-
     def merge(self, block: int, tokens: Tokens, keys: Tensor) -> Tokens:
         metric = keys.mean(dim=1)  # [B, T, C]
-        return merge(tokens, metric, self.threshold(block, tokens, metric))
+        return merge(tokens, metric, self.thresholds[block])
 
     def slots_of(self, patches: int) -> int:
         return min(self.capacity or patches, patches)

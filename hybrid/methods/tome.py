@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from hybrid.config import ConfigError, Keep
-from hybrid.merging import Tokens, merge
+from hybrid.merging import Tokens, merge, spread
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ToMe:
     merges: tuple[int, ...] = ()
 
     def fitted(self, patches: int, blocks: int, read: int) -> "ToMe":
-        merges = self.merges or spread(patches, patches - self.keep.of(patches), read)
+        merges = self.merges or planned(patches, patches - self.keep.of(patches), read)
         left = patches
         for block, count in enumerate(merges):
             if not 0 <= count <= left // 2:
@@ -46,18 +46,17 @@ class ToMe:
         return tokens
 
 
-def spread(patches: int, merges: int, blocks: int) -> tuple[int, ...]:
+def planned(patches: int, merges: int, blocks: int) -> tuple[int, ...]:
     """So many merges over so many blocks, the first ones taking what is over; more in the first
     ones where an even share would be more than half of what is left."""
-    each, over = divmod(merges, max(blocks, 1))
-    even = tuple(each + (block < over) for block in range(blocks))
+    even = spread(merges, blocks)
     if all(count <= (patches - sum(even[:block])) // 2 for block, count in enumerate(even)):
         return even
-    for most in range(each, patches):
-        planned: list[int] = []
+    for most in range(merges // max(blocks, 1), patches):
+        plan: list[int] = []
         for _ in range(blocks):
-            left = patches - sum(planned)
-            planned.append(min(most, left // 2, merges - sum(planned)))
-        if sum(planned) == merges:
-            return tuple(planned)
+            left = patches - sum(plan)
+            plan.append(min(most, left // 2, merges - sum(plan)))
+        if sum(plan) == merges:
+            return tuple(plan)
     return even  # refused as too many

@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.calibrate.thresholds:Ranking.threshold",
+    target="hybrid.calibrate.thresholds:Ranking.merge",
     old="        merges = self.merges_per_block[block] * len(metric)",
     new="        merges = round(sum(self.merges_per_block) * len(metric) / len(self.found))",
     source="this project, before it was held to the script of DyMU",

@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.methods.dtome:DToMe.threshold",
-    old="return self.thresholds[block]",
-    new="return self.thresholds[block + 1]",
+    target="hybrid.methods.dtome:DToMe.merge",
+    old="self.thresholds[block]",
+    new="self.thresholds[block + 1]",
     source="any port of DyMU",
     expected=("equivalence", "golden"),
 )
