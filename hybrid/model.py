@@ -2,7 +2,7 @@
 
 Reads top to bottom like the way of an image: `generate` -> `prefill` (vision, hand-over, layout,
 layers, and in between what the language stages drop) -> `select` and `decode`, token by token.
-Which tokens end where is not said here: stages say it, at the three places of `hybrid.stages`.
+Which tokens end where is not said here: stages say it, at the places of `hybrid.stages`.
 Shapes: B samples, S prompt tokens with P image placeholders, N visual slots, R = S - P + N tokens
 after layout, K kept visual tokens, T new tokens at most.
 """
@@ -69,6 +69,7 @@ class HybridLlava:
             model.vision_tower,
             settings.vision_feature_layer,
             self.stages.tower,
+            image=self.stages.image,
             remembers=any(stage.asks_tower for stage in self.stages.hand_over),
         )
         slots = self.vision.slots
@@ -223,6 +224,7 @@ class HybridLlava:
         # One seed a prompt, which padding does not change and the order of its tokens does.
         seed = cache(lambda: (inputs.input_ids * inputs.attention_mask.cumsum(dim=1)).sum(dim=1))
         visual = self._hand_over(looked, seed)
+        begun = cache(lambda: self._lay_out(inputs, visual))
         sequence, places = self._lay_out(inputs, visual)  # hidden: [B, R, D]
         position_ids = sequence.position_ids
         kv = KVCache(len(layers), max_new_tokens)
@@ -236,7 +238,9 @@ class HybridLlava:
             above = range(begin, stage.layer)
             sequence, last = self._layers(above, sequence, masked, kv)
             spans.append(self._span(above, sequence, max_new_tokens))
-            scores = stage.scores(self._read(stage.layer, sequence, last, standing, seed))  # [B, N]
+            scores = stage.scores(  # [B, N]
+                self._read(stage.layer, sequence, last, standing, seed, begun)
+            )
             kept = keep_top(scores, standing.present, counts, budget)
             sequence = self._prune(sequence, kept, standing)  # hidden: [B, R - N + K, D]
             masked = masked or config.prune == "mask"
@@ -290,7 +294,13 @@ class HybridLlava:
         visual = looked.visual
         for stage in self.stages.hand_over:
             seen = Seen(
-                visual, self.vision.grid, looked.attention, looked.patch_keys, self.projector, seed
+                visual=visual,
+                grid=self.vision.grid,
+                attention=looked.attention,
+                keys=looked.patch_keys,
+                beyond=looked.beyond,
+                project=self.projector,
+                seed=seed,
             )
             visual = handed_over(visual, stage.choose(seen))
         return visual
@@ -327,6 +337,7 @@ class HybridLlava:
         last: Last,
         standing: Standing,
         seed: Callable[[], Tensor],
+        begun: Callable[[], tuple[Sequence, Layout]],
     ) -> Read:
         """What stands in front of `layer`, for the stage that acts there."""
         rotary = partial(self.language.rotary_emb, sequence.hidden, sequence.position_ids)
@@ -342,6 +353,7 @@ class HybridLlava:
             standing=standing,
             grid=self.vision.grid,
             seed=seed,
+            begun=begun,
         )
 
     def _prune(self, sequence: Sequence, kept: Kept, standing: Standing) -> Sequence:

@@ -1,4 +1,4 @@
-"""The three places where a visual token can end, and what a stage is handed at each.
+"""The places where a visual token can end, and what a stage is handed at each.
 
 A method is one stage, or an object whose `stages(layers)` lists those for a language model of so
 many layers. A stage is a small object with a rule in it: it sees tensors and never the model,
@@ -6,6 +6,8 @@ samples of a batch never see each other, and how many tokens it leaves is known 
 beforehand.
 
     place      acts                                        gives
+    image      on the pixels                               fewer of them, so that there are fewer
+                                                           patches
     tower      in each CLIP block, between attention       tokens, in as many slots or fewer
                and MLP
     hand-over  between tower and projector                 which slots stay, or new features there
@@ -27,6 +29,24 @@ from torch import Tensor
 from hybrid.config import Keep
 from hybrid.merging import Tokens, VisualTokens, rows
 from hybrid.pruning import Kept
+from hybrid.rope import Layout
+from hybrid.state import Sequence as Prompt
+
+
+@runtime_checkable
+class ImageStage(Protocol):
+    """Makes the image smaller in front of the tower, which turns its position embeddings with it.
+
+    Each token stands for the patches of the whole image that its own patch covers.
+    """
+
+    def side_of(self, side: int) -> int:
+        """Patches a side that the tower is given, of so many a side."""
+        ...
+
+    def smaller(self, pixels: Tensor, side: int) -> Tensor:
+        """pixels [B, 3, H, W] -> the same image, `side` pixels high and wide."""
+        ...
 
 
 @runtime_checkable
@@ -63,6 +83,8 @@ class Seen:
         attention: () -> [B, H, P] float32 or wider, what CLS gave each patch in the last block
             that is read, a softmax over CLS and patches.
         keys: () -> [B, H, P, C] of the same block.
+        beyond: () -> what the block behind it would attend by, heads side by side: CLS's query
+            [B, 1, D] and the keys of CLS and patches [B, 1 + P, D]; projects for it.
         project: features [B, n, D] -> the language model's width.
         seed: () -> [B] int64, a number for each prompt.
     """
@@ -71,6 +93,7 @@ class Seen:
     grid: tuple[int, int]
     attention: Callable[[], Tensor]
     keys: Callable[[], Tensor]
+    beyond: Callable[[], tuple[Tensor, Tensor]]
     project: Callable[[Tensor], Tensor]
     seed: Callable[[], Tensor]
 
@@ -135,7 +158,8 @@ class HandOverStage(ABC):
         keep: how many slots are handed on.
         by_patch: whether slot and patch must be one, so that nothing may have merged or chosen
             before it.
-        asks_tower: whether it asks for `Seen.attention` or `Seen.keys`, which are by patch.
+        asks_tower: whether it asks for `Seen.attention`, `Seen.keys` or `Seen.beyond`, which are by
+            patch.
     """
 
     keep: Keep
@@ -189,6 +213,7 @@ class Read:
         standing: the N visual slots.
         grid: patches of the image, high and wide.
         seed: () -> [B] int64, a number for each prompt.
+        begun: () -> the prompt in front of layer 0, and where its image stands; laid out again.
     """
 
     hidden: Tensor
@@ -202,6 +227,7 @@ class Read:
     standing: Standing
     grid: tuple[int, int]
     seed: Callable[[], Tensor]
+    begun: Callable[[], tuple[Prompt, Layout]]
 
     def of_image(self, rows: Tensor) -> Tensor:
         """The slots' rows of [B, R, ..]: [B, N, ..]."""
@@ -230,7 +256,7 @@ class LanguageStage(Protocol):
         ...
 
 
-Stage = TowerStage | HandOverStage | LanguageStage
+Stage = ImageStage | TowerStage | HandOverStage | LanguageStage
 
 
 @runtime_checkable

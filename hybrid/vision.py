@@ -3,12 +3,13 @@
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from hybrid.config import ConfigError
 from hybrid.merging import Tokens, VisualTokens, at_least_float32, in_raster_order
-from hybrid.stages import TowerStage
+from hybrid.stages import ImageStage, TowerStage
 
 
 class VisionTower:
@@ -18,7 +19,8 @@ class VisionTower:
         tower: the model's own tower; its weights are used, not copied.
         feature_layer: LLaVA's `vision_feature_layer`; -2 leaves the last block out.
         stage: what merges, or None.
-        remembers: whether `look` hands on what the last block attended by.
+        image: what makes the image smaller beforehand, or None.
+        remembers: whether `look` hands on what the last block attended by and gave.
 
     Raises:
         ConfigError: a feature layer that the tower does not have, or a stage of another tower.
@@ -30,6 +32,7 @@ class VisionTower:
         feature_layer: int,
         stage: TowerStage | None = None,
         *,
+        image: ImageStage | None = None,
         remembers: bool = False,
     ) -> None:
         model: Any = tower
@@ -45,11 +48,15 @@ class VisionTower:
                 f"blocks: {-len(blocks) - 1} to {len(blocks)}"
             )
         self.blocks = blocks[:used]
-        self.stage = stage and stage.fitted(self.patches, len(blocks), used)
-        self.slots = self.stage.slots_of(self.patches) if self.stage else self.patches  # N
+        self.unread = blocks[used:]
         self.remembers = remembers
+        self.image = image
         across = self.side // model.config.patch_size
         self.grid = across, across
+        self.across = image.side_of(across) if image else across  # patches a side that are read
+        read = self.across**2
+        self.stage = stage and stage.fitted(read, len(blocks), used)
+        self.slots = self.stage.slots_of(read) if self.stage else read  # N
 
     def __call__(self, pixel_values: Tensor) -> VisualTokens:
         """pixel_values [B, 3, H, W] -> visual tokens in as many slots as the stage leaves, N."""
@@ -57,9 +64,7 @@ class VisionTower:
 
     def look(self, pixel_values: Tensor) -> "Looked":
         """The same, and what the last block that is read attended by."""
-        model = self.model
-        hidden = model.pre_layrnorm(model.embeddings(pixel_values))
-        tokens = Tokens.unmerged(hidden)  # [B, 1 + P, D]
+        tokens = self._embedded(pixel_values)  # [B, 1 + P, D]
         stage, last = self.stage, None
         for i, block in enumerate(self.blocks):
             # Sizes are all 1 in front of block 0: the bias would be zero, so fused without it.
@@ -76,16 +81,40 @@ class VisionTower:
             hidden = tokens.features
             tokens = replace(tokens, features=hidden + block.mlp(block.layer_norm2(hidden)))
         if stage:
-            tokens = stage.finish(tokens, self.patches)
-        return Looked(in_raster_order(tokens, self.slots), last)
+            tokens = stage.finish(tokens, self.across**2)
+        visual = in_raster_order(tokens, self.slots)
+        if not self.remembers:
+            return Looked(visual, last)
+        return Looked(visual, last, tokens.features, next(iter(self.unread), None))
+
+    def _embedded(self, pixel_values: Tensor) -> Tokens:
+        """A token a patch, or one for all patches that stand where a smaller image's one does."""
+        model, wide, across = self.model, self.grid[1], self.across
+        if self.image is None or across == wide:
+            return Tokens.unmerged(model.pre_layrnorm(model.embeddings(pixel_values)))
+        small = self.image.smaller(pixel_values, across * model.config.patch_size)
+        hidden = model.embeddings(small, interpolate_pos_encoding=True)
+        tokens = Tokens.unmerged(model.pre_layrnorm(hidden))
+        place = torch.arange(wide, device=hidden.device) * across // wide
+        owner = 1 + place[:, None] * across + place  # behind CLS
+        return replace(tokens, owner=owner.flatten().expand(len(hidden), -1))
 
 
 class Looked(NamedTuple):
-    """What the tower gives. last: query and keys [B, H, 1 + P, C] of the last block that is read,
-    if the tower remembers them."""
+    """What the tower gives.
+
+    Attributes:
+        visual: in N slots.
+        last: query and keys [B, H, 1 + P, C] of the last block that is read, if the tower
+            remembers; and so with the others.
+        hidden: [B, 1 + P, D], what that block gave.
+        unread: the block behind it, None if there is none.
+    """
 
     visual: VisualTokens
-    last: tuple[Tensor, Tensor] | None
+    last: tuple[Tensor, Tensor] | None = None
+    hidden: Tensor | None = None
+    unread: Any = None
 
     def patch_keys(self) -> Tensor:
         """[B, H, P, C]."""
@@ -100,6 +129,21 @@ class Looked(NamedTuple):
         logits = query @ keys.transpose(2, 3) / keys.shape[-1] ** 0.5  # [B, H, 1, 1 + P]
         row: Tensor = logits.softmax(dim=-1)[:, :, 0, 1:]
         return row
+
+    def beyond(self) -> tuple[Tensor, Tensor]:
+        """CLS's query [B, 1, D] and all keys [B, 1 + P, D] of the block behind, heads side by side.
+
+        Raises:
+            ConfigError: the last block is read, so there is none behind it.
+        """
+        if self.unread is None:
+            raise ConfigError(
+                "this method ranks by the CLIP block behind the one that is read, and"
+                " vision_feature_layer reads the last one: use another method"
+            )
+        normed = self.unread.layer_norm1(self.hidden)
+        attention = self.unread.self_attn
+        return attention.q_proj(normed[:, :1]), attention.k_proj(normed)
 
 
 def _attention(module: Any, hidden: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,6 +13,7 @@ from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.config import RankMode
 from hybrid.methods import METHODS
 from hybrid.methods.controls import Lowest, Pool, Random, RandomInside
+from hybrid.methods.downsample import Downsample
 from hybrid.methods.dtome import DToMe
 from hybrid.methods.fastv import FastV
 from hybrid.methods.tome import ToMe
@@ -132,6 +133,29 @@ def test_what_cls_attends_to_is_what_transformers_says() -> None:
     torch.testing.assert_close(looked.attention(), theirs[:, :, 0, 1:])
 
 
+def test_a_smaller_image_goes_through_the_tower_as_in_transformers() -> None:
+    llava = random_llava()
+    tower, pixels = llava.model.vision_tower, batch(4).pixel_values
+    for side in (1, 2, 4, 5):
+        stage = Downsample(Keep(count=side * side))
+        with torch.inference_mode():
+            ours = VisionTower(tower, -2, image=stage)(pixels)
+            theirs = tower(
+                stage.smaller(pixels, side * 14),
+                output_hidden_states=True,
+                interpolate_pos_encoding=True,
+            ).hidden_states[-2]
+        torch.testing.assert_close(ours.features, theirs[:, 1:], msg=f"{side} patches a side")
+
+
+def test_a_smaller_image_can_merge_and_be_pruned(llava: Any) -> None:
+    method = (Downsample(Keep(count=16)), ToMe(Keep(count=7)), FastV(Keep(count=3), 2))
+    model, given = hybridize(llava, HybridConfig(method=method)), batch(4)
+    assert model.layer_slots == [7, 7, 3, 3, 3]
+    alone = torch.cat([first_logits(model, given.one(i)) for i in range(4)])
+    assert_near(first_logits(model, given), alone)
+
+
 def test_methods_go_together_and_what_does_not_is_refused(llava: Any) -> None:
     given, nine = batch(4), Keep(count=9)
     together = hybridize(
@@ -148,7 +172,9 @@ def test_methods_go_together_and_what_does_not_is_refused(llava: Any) -> None:
         ((VisionZip(nine), DToMe((0.5,) * 4)), "VisionZip needs each patch .* DToMe"),
         ((Random(nine), Pool(nine)), "Pool needs each patch .* behind Random"),
         ((ToMe(Keep(count=1)),), "half of them can merge at most"),
-        ((object(),), "none of the three places"),
+        ((Downsample(nine), Downsample(nine)), "smaller: there is room for one"),
+        ((Downsample(nine), Pool(nine)), "Pool needs each patch .* behind Downsample"),
+        ((object(),), "none of the places"),
     ):
         with pytest.raises(ConfigError, match=line):
             hybridize(llava, HybridConfig(method=method))

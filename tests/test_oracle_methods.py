@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -12,14 +13,27 @@ from hybrid.merging import Tokens, VisualTokens
 from hybrid.methods.controls import Grid, Pool
 from hybrid.methods.dart import Dart
 from hybrid.methods.divprune import DivPrune
+from hybrid.methods.downsample import Downsample
 from hybrid.methods.feather import FeatherStage
 from hybrid.methods.pyramiddrop import PyramidStage
 from hybrid.methods.tome import ToMe
 from hybrid.methods.visionzip import VisionZip
 from hybrid.pruning import keep_counts, keep_top
 from hybrid.reference import Token, keep_best, merge_step
-from hybrid.reference.methods import best, dart, divprune, feather, visionzip
+from hybrid.reference.methods import (
+    best,
+    dart,
+    divprune,
+    downsampled,
+    feather,
+    stands_for,
+    visionzip,
+)
+from hybrid.rope import layout
 from hybrid.stages import Read, Seen, Standing
+from hybrid.state import Sequence
+from hybrid.vision import VisionTower
+from tests.llavas import random_llava
 
 SIDE, WIDTH, HEADS, DEPTH, ROWS = 6, 16, 4, 8, 4
 PATCHES = SIDE * SIDE
@@ -61,6 +75,10 @@ def seen_of(make: str, seed: int) -> tuple[Seen, Tensor, Tensor]:
     features = MAKERS[make](generator, ROWS, PATCHES, WIDTH)
     keys = MAKERS[make](generator, ROWS, HEADS, PATCHES, DEPTH)
     attention = random_rows(generator, ROWS, HEADS, PATCHES).softmax(dim=2)
+    beyond = (
+        random_rows(generator, ROWS, 1, WIDTH),
+        MAKERS[make](generator, ROWS, 1 + PATCHES, WIDTH),
+    )
     projection = random_rows(generator, WIDTH, WIDTH)
     position = torch.arange(PATCHES).expand(ROWS, -1)
     visual = VisualTokens(
@@ -71,6 +89,7 @@ def seen_of(make: str, seed: int) -> tuple[Seen, Tensor, Tensor]:
         (SIDE, SIDE),
         lambda: attention,
         lambda: keys,
+        lambda: beyond,
         lambda x: x @ projection,
         lambda: torch.arange(ROWS),
     )
@@ -87,7 +106,11 @@ def read_of(make: str, seed: int) -> Read:
     query = random_rows(generator, ROWS, HEADS, length, DEPTH)
     plain = random_rows(generator, ROWS, HEADS, length, DEPTH), key.flip(1)
     own = random_rows(generator, ROWS, HEADS, length, DEPTH), key.flip(2)
-    position = torch.arange(PATCHES).expand(ROWS, -1)
+    begun = MAKERS[make](generator, ROWS, length, WIDTH)
+    position, index = torch.arange(PATCHES).expand(ROWS, -1), torch.arange(length)
+    valid = index >= torch.arange(ROWS)[:, None]
+    is_image = (index >= first[:, None]) & (index < first[:, None] + PATCHES)
+    places = layout(is_image, position, PATCHES)
     return Read(
         hidden=hidden,
         query=query,
@@ -96,10 +119,11 @@ def read_of(make: str, seed: int) -> Read:
         own=lambda: own,
         normed=lambda x: x * 2,
         scaling=DEPTH**-0.5,
-        valid=torch.arange(length) >= torch.arange(ROWS)[:, None],
+        valid=valid,
         standing=Standing(first, position, torch.ones_like(position).bool()),
         grid=(SIDE, SIDE),
         seed=lambda: torch.arange(ROWS),
+        begun=lambda: (Sequence(begun, index, valid), places),
     )
 
 
@@ -147,15 +171,18 @@ def test_divprune_chooses_no_token_twice_where_many_are_equal() -> None:
 
 
 @CASES
-@pytest.mark.parametrize("count", [4, 12, 20, PATCHES])
-def test_dart(make: str, seed: int, count: int) -> None:
-    read, keep = read_of(make, seed), Keep(count=count)
-    found = kept(Dart(keep).scores(read), keep)
-    for row in range(ROWS):
-        first = int(read.standing.first[row])
-        image = range(first, first + PATCHES)
-        plain = dart(read.key[row], read.normed(read.hidden)[row], image, count)
-        assert found[row] == plain and len(plain) == count
+def test_dart(make: str, seed: int) -> None:
+    read = read_of(make, seed)
+    for count in (4, 9, 12, 17, 20, PATCHES):
+        keep = Keep(count=count)
+        found = kept(Dart(keep).scores(read), keep)
+        for row in range(ROWS):
+            first = int(read.standing.first[row])
+            image = range(first, first + PATCHES)
+            plain = dart(read.key[row], read.normed(read.hidden)[row], image, count)
+            assert len(plain) == 4 + 8 * ((count - 4) // 8)
+            over = [place for place in range(PATCHES) if place not in plain][: count - len(plain)]
+            assert found[row] == sorted(plain + over), count
 
 
 @CASES
@@ -224,3 +251,28 @@ def test_a_grid_and_its_means(count: int) -> None:
     means = [image[r : r + step, c : c + step].mean(dim=(0, 1)) for r in starts for c in starts]
     assert pooled.features is not None
     torch.testing.assert_close(pooled.features[0], torch.stack(means))
+
+
+def test_downsampling_is_the_plain_resampling_and_stands_for_whole_patches() -> None:
+    tower = random_llava().model.vision_tower
+    for make, seed in product(MAKERS, range(4)):
+        pixels = MAKERS[make](torch.Generator().manual_seed(seed), ROWS, 1, 24, 24)
+        for side in (1, 2, 3, 5):
+            stage = Downsample(Keep(count=side * side + 1))
+            assert stage.side_of(SIDE) == side
+            now = stage.smaller(pixels, 4 * side)
+            for row in range(ROWS):
+                low = [downsampled(line, 4 * side) for line in pixels[row, 0].T.tolist()]
+                plain = [downsampled(line, 4 * side) for line in zip(*low, strict=True)]
+                torch.testing.assert_close(
+                    now[row, 0], torch.tensor(plain, dtype=torch.float64), rtol=EPS, atol=EPS
+                )
+    for side in range(1, SIDE + 1):
+        stage = Downsample(Keep(count=side * side))
+        with torch.inference_mode():
+            visual = VisionTower(tower, -2, image=stage)(torch.zeros(ROWS, 3, 84, 84))
+        groups = stands_for(PATCHES, side * side)
+        for row in range(ROWS):
+            assert visual.position[row].tolist() == [group[0] for group in groups]
+            for slot, group in enumerate(groups):
+                assert {int(visual.owner[row, patch]) for patch in group} == {slot}

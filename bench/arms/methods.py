@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.arms.published import METHODS
 from hybrid import Keep
-from hybrid.stages import HandOverStage, Staged, TowerStage
+from hybrid.stages import HandOverStage, ImageStage, Staged, TowerStage
 
 LAYERS = 32  # of a 7B language model, for which a method lists its stages
 
@@ -31,7 +31,8 @@ def described() -> Sequence[Described]:
 def _described(name: str, method: object) -> Described:
     module = inspect.getdoc(inspect.getmodule(type(method))) or ""
     own = (inspect.getdoc(type(method)) or "").split("\n\n")[0]
-    alone = module.partition(":")[0].lower().replace("-", "") == name
+    title = module.partition(":")[0].lower().replace("-", "").replace("+", "plus")
+    alone = title == name.replace("-", "")
     budget = re.search(r"keep: ([^.;]+)", own)
     paper = re.search(r"https://arxiv.org/abs/[0-9.]+[0-9]", module) if alone else None
     rule = (module.partition(":")[2] if alone else own).strip().partition("\n\n")[0]
@@ -48,6 +49,8 @@ def _place(method: object) -> str:
     if isinstance(method, Staged):
         layers = ", ".join(str(getattr(stage, "layer", "?")) for stage in method.stages(LAYERS))
         return f"in front of layers {layers} of {LAYERS}"
+    if isinstance(method, ImageStage):
+        return "on the image, in front of the tower"
     if isinstance(method, TowerStage):
         return "in the tower"
     if isinstance(method, HandOverStage):

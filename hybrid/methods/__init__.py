@@ -5,22 +5,25 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hybrid.config import ConfigError, HybridConfig, Keep
-from hybrid.methods.controls import Grid, Pool, Random
+from hybrid.methods.controls import Grid, Lowest, Pool, Random
 from hybrid.methods.dart import Dart
 from hybrid.methods.divprune import DivPrune
+from hybrid.methods.downsample import Downsample
 from hybrid.methods.dtome import DToMe
 from hybrid.methods.fastv import FastV
 from hybrid.methods.feather import Feather
 from hybrid.methods.pyramiddrop import PyramidDrop
 from hybrid.methods.tome import ToMe
 from hybrid.methods.visionzip import VisionZip
-from hybrid.stages import HandOverStage, LanguageStage, Staged, TowerStage
+from hybrid.stages import HandOverStage, ImageStage, LanguageStage, Staged, TowerStage
 
 
 @dataclass(frozen=True)
 class Stages:
-    """By place: one in the tower at most, then in the order in which they act."""
+    """By place: one on the image and one in the tower at most, then in the order in which they
+    act."""
 
+    image: ImageStage | None
     tower: TowerStage | None
     hand_over: tuple[HandOverStage, ...]
     language: tuple[LanguageStage, ...]
@@ -39,8 +42,10 @@ METHODS: dict[str, Callable[[Keep], object]] = {
     "dart": Dart,
     "feather": Feather,
     "random-tokens": Random,
+    "lowest-tokens": Lowest,
     "grid": Grid,
     "pool": Pool,
+    "downsample": Downsample,
 }
 """By name: what `HybridConfig(method=...)` takes, made of a budget."""
 
@@ -58,18 +63,21 @@ def stages_of(config: HybridConfig, layers: int = 32) -> Stages:
         listed.append(DToMe(config.thresholds, config.capacity))
     if config.budget.prunes:
         listed.append(FastV(config.budget, config.aggregation_layer + 1, config.rank))
+    image = [stage for stage in listed if isinstance(stage, ImageStage)]
     tower = [stage for stage in listed if isinstance(stage, TowerStage)]
     hand_over = [stage for stage in listed if isinstance(stage, HandOverStage)]
     language = [stage for stage in listed if isinstance(stage, LanguageStage)]
     for stage in listed:
-        if [stage in place for place in (tower, hand_over, language)].count(True) != 1:
+        if [stage in place for place in (image, tower, hand_over, language)].count(True) != 1:
             raise ConfigError(
-                f"{type(stage).__name__} is a stage of none of the three places, or of several: it"
-                " needs what TowerStage, HandOverStage or LanguageStage of hybrid.stages name"
+                f"{type(stage).__name__} is a stage of none of the places, or of several: it needs"
+                " what ImageStage, TowerStage, HandOverStage or LanguageStage of hybrid.stages name"
             )
+    if len(image) > 1:
+        raise ConfigError(f"{len(image)} stages make the image smaller: there is room for one")
     if len(tower) > 1:
         raise ConfigError(f"{len(tower)} stages merge in the tower: there is room for one")
-    for before, stage in pairwise([*tower, *hand_over]):
+    for before, stage in pairwise([*image, *tower, *hand_over]):
         if isinstance(stage, HandOverStage) and stage.by_patch:
             raise ConfigError(
                 f"{type(stage).__name__} needs each patch in a slot of its own, behind"
@@ -78,4 +86,9 @@ def stages_of(config: HybridConfig, layers: int = 32) -> Stages:
     order = [stage.layer for stage in language]
     if any(low >= high for low, high in pairwise(order)) or 0 in order:
         raise ConfigError(f"language stages act in front of {order}: give rising layers from 1")
-    return Stages(tower[0] if tower else None, tuple(hand_over), tuple(language))
+    return Stages(
+        image=image[0] if image else None,
+        tower=tower[0] if tower else None,
+        hand_over=tuple(hand_over),
+        language=tuple(language),
+    )

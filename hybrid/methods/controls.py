@@ -40,7 +40,7 @@ class RandomInside:
 
 @dataclass(frozen=True)
 class Lowest(FastV):
-    """FastV turned round: the least attended tokens stay."""
+    """FastV turned round: the least attended tokens stay. keep: tokens that stay."""
 
     def scores(self, read: Read) -> Tensor:
         return -super().scores(read)

@@ -18,7 +18,7 @@ from hybrid.stages import Read
 class FastV:
     """Ranks by the attention of layer `layer` - 1; FastV's own K is `layer`.
 
-    rank: `attention`, or a control at the same budget: `random`, `lowest`.
+    keep: tokens that stay. rank: `attention`, or a control at the same budget: `random`, `lowest`.
     """
 
     keep: Keep

@@ -5,6 +5,7 @@ tokens stay. Ties go to the lower place.
 """
 
 from collections.abc import Sequence
+from math import ceil, isqrt
 
 from torch import Tensor
 
@@ -85,3 +86,38 @@ def feather(query: Tensor, keys: Tensor, scaling: float) -> list[float]:
     logits = (keys @ query[:, :, None])[..., 0] * scaling
     scores: list[float] = logits.softmax(dim=1).mean(dim=0).tolist()
     return scores
+
+
+def downsampled(row: Sequence[float], count: int) -> list[float]:
+    """A row of pixels made smaller, to `count` of them: bicubic (Keys, a = -0.5), its kernel as
+    wide as the factor; at the ends, what is there weighs all."""
+
+    def kernel(x: float) -> float:
+        x = abs(x)
+        if x < 1:
+            return 1.5 * x**3 - 2.5 * x**2 + 1
+        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
+
+    factor = len(row) / count
+    smaller = []
+    for place in range(count):
+        middle = (place + 0.5) * factor
+        weights = [kernel((i + 0.5 - middle) / factor) for i in range(len(row))]
+        total = sum(w * pixel for w, pixel in zip(weights, row, strict=True))
+        smaller.append(total / sum(weights))
+    return smaller
+
+
+def stands_for(patches: int, count: int) -> list[list[int]]:
+    """Which patches of the whole image each token of the smaller one stands for: those whose upper
+    left corner its own patch covers."""
+    side, across = isqrt(patches), isqrt(count)
+
+    def covered(place: int) -> range:
+        return range(ceil(place * side / across), ceil((place + 1) * side / across))
+
+    return [
+        [row * side + column for row in covered(high) for column in covered(wide)]
+        for high in range(across)
+        for wide in range(across)
+    ]

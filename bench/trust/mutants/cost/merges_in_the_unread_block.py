@@ -4,10 +4,10 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.vision:VisionTower.look",
-    old="        return Looked(in_raster_order(tokens, self.slots), last)",
+    old="        visual = in_raster_order(tokens, self.slots)\n",
     new=(
         "        _attention(self.blocks[-1].self_attn, tokens.features, None)\n"
-        "        return Looked(in_raster_order(tokens, self.slots), last)"
+        "        visual = in_raster_order(tokens, self.slots)\n"
     ),
     source=MADE,
     expected=("cost",),
