@@ -220,10 +220,9 @@ class HybridLlava:
     def prefill(self, inputs: Inputs, max_new_tokens: int) -> State:
         """Read the prompt: fills the cache and gives the first new token's logits."""
         config, layers = self.config, self.language.layers
-        looked = self.vision.look(inputs.pixel_values)  # features: [B, N, D_vision]
         # One seed a prompt, which padding does not change and the order of its tokens does.
         seed = cache(lambda: (inputs.input_ids * inputs.attention_mask.cumsum(dim=1)).sum(dim=1))
-        visual = self._hand_over(looked, seed)
+        visual = self._hand_over(self.vision.look(inputs.pixel_values), seed)  # features: [B, N, D]
         begun = cache(lambda: self._lay_out(inputs, visual))
         sequence, places = self._lay_out(inputs, visual)  # hidden: [B, R, D]
         position_ids = sequence.position_ids

@@ -291,7 +291,7 @@ def test_the_shipped_references_are_listed(typed: Typed, line: str) -> None:
 def test_methods_are_listed_with_their_papers(typed: Typed, line: str) -> None:
     ran = typed(*words(line))
     assert ran.code == 0 and all(name in ran.out for name in METHODS)
-    assert ran.out.count("https://arxiv.org/abs/") == 7
+    assert ran.out.count("https://arxiv.org/abs/") == 9
 
 
 @pytest.mark.usefixtures("place")

@@ -111,7 +111,9 @@ def test_what_stays_keeps_its_own_position(llava: LlavaForConditionalGeneration,
         assert stands.tolist() == (patches + first - padding).tolist()
 
 
-@pytest.mark.parametrize("name", ["visionzip", "divprune", "random-tokens", "grid", "pool"])
+@pytest.mark.parametrize(
+    "name", ["visionzip", "divprune", "prumerge-plus", "random-tokens", "grid", "pool"]
+)
 def test_a_slot_that_is_handed_over_stands_at_a_patch_of_its_own(
     llava: LlavaForConditionalGeneration, name: str
 ) -> None:
@@ -131,6 +133,23 @@ def test_what_cls_attends_to_is_what_transformers_says() -> None:
         llava.model.vision_tower.config._attn_implementation = "eager"
         theirs = llava.model.vision_tower(pixels, output_attentions=True).attentions[-2]
     torch.testing.assert_close(looked.attention(), theirs[:, :, 0, 1:])
+
+
+def test_the_block_behind_projects_as_in_transformers_and_there_must_be_one() -> None:
+    llava = random_llava()
+    tower, pixels = llava.model.vision_tower, batch(4).pixel_values
+    attention, given = tower.encoder.layers[-1].self_attn, dict[str, torch.Tensor]()
+    for name in ("q_proj", "k_proj"):
+        module = getattr(attention, name)
+        module.register_forward_hook(lambda _, __, out, name=name: given.update({name: out}))
+    with torch.inference_mode():
+        tower(pixels)
+        theirs = given.copy()
+        query, keys = VisionTower(tower, -2, remembers=True).look(pixels).beyond()
+        torch.testing.assert_close(query, theirs["q_proj"][:, :1])
+        torch.testing.assert_close(keys, theirs["k_proj"])
+        with pytest.raises(ConfigError, match="vision_feature_layer reads the last one"):
+            VisionTower(tower, -1, remembers=True).look(pixels).beyond()
 
 
 def test_a_smaller_image_goes_through_the_tower_as_in_transformers() -> None:

@@ -15,7 +15,9 @@ from hybrid.methods.dart import Dart
 from hybrid.methods.divprune import DivPrune
 from hybrid.methods.downsample import Downsample
 from hybrid.methods.feather import FeatherStage
+from hybrid.methods.prumerge import PruMerge
 from hybrid.methods.pyramiddrop import PyramidStage
+from hybrid.methods.sparsevlm import SparseStage, SparseVLM
 from hybrid.methods.tome import ToMe
 from hybrid.methods.visionzip import VisionZip
 from hybrid.pruning import keep_counts, keep_top
@@ -26,6 +28,9 @@ from hybrid.reference.methods import (
     divprune,
     downsampled,
     feather,
+    prumerge,
+    raters,
+    sparsevlm,
     stands_for,
     visionzip,
 )
@@ -96,6 +101,12 @@ def seen_of(make: str, seed: int) -> tuple[Seen, Tensor, Tensor]:
     return seen, attention, keys
 
 
+def sharpened(seen: Seen, by: float) -> Seen:
+    """With all logits of the block behind so many times as large."""
+    query, keys = seen.beyond()
+    return replace(seen, beyond=lambda: (query * by, keys))
+
+
 def read_of(make: str, seed: int) -> Read:
     """Four prompts, padded on the left by 0 to 3, each with its image at another place."""
     generator = torch.Generator().manual_seed(seed)
@@ -145,6 +156,53 @@ def test_visionzip(make: str, seed: int, count: int) -> None:
         plain = visionzip(attention[row], keys[row], features, count - contextual, contextual)
         assert choice.slot[row].tolist() == [patch for patch, _ in plain]
         torch.testing.assert_close(choice.features[row], torch.stack([f for _, f in plain]))
+
+
+@CASES
+def test_prumerge_plus(make: str, seed: int) -> None:
+    for by in (1.0, 6.0):  # attention with few outliers, and with many
+        seen = sharpened(seen_of(make, seed)[0], by)
+        query, keys = seen.beyond()
+        for count, nearest in ((1, 32), (2, 3), (9, 3), (20, 32), (PATCHES - 1, 32)):
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr("hybrid.methods.prumerge.NEAREST", nearest)
+                choice = PruMerge(Keep(count=count)).choose(seen)
+            assert choice.features is not None and choice.valid.all()
+            for row in range(ROWS):
+                features = seen.visual.features[row]
+                plain = prumerge(query[row, 0], keys[row], features, count, nearest)
+                assert choice.slot[row].tolist() == [patch for patch, _ in plain], count
+                torch.testing.assert_close(choice.features[row], torch.stack([f for _, f in plain]))
+
+
+@CASES
+def test_sparsevlm_is_rated_by_the_words_that_the_image_leans_to(make: str, seed: int) -> None:
+    read, keep = read_of(make, seed), Keep(count=12)
+    prompt, _ = read.begun()
+    found = kept(SparseStage(1, keep).scores(read), keep)
+    for row in range(ROWS):
+        first, padding = int(read.standing.first[row]), row
+        behind = first + PATCHES
+        chosen = raters(prompt.hidden[row, first:behind], prompt.hidden[row, behind:])
+        keys = read.key[row, :, padding:].repeat_interleave(2, dim=0)
+        rows = [behind - padding + rater for rater in chosen]
+        scores = sparsevlm(read.query[row, :, padding:], keys, rows, read.scaling)
+        scores = scores[first - padding : behind - padding]
+        assert found[row] == best(scores, 12)
+
+
+def test_sparsevlm_stages_leave_what_the_last_one_keeps_at_the_end() -> None:
+    for keep, left in (
+        ("9", [36, 18, 9]), ("20", [36, 36, 20]), ("none", [36, 36, 36]),
+        ("0.5", [36, 36, 18]), ("0.7", [36, 21, 10]), ("0.9", [14, 7, 3]),
+    ):  # fmt: skip
+        stages, slots = SparseVLM(Keep.parse(keep)).stages(32), [PATCHES]
+        assert [stage.layer for stage in stages] == [3, 7, 16]
+        for stage in stages:
+            slots.append(stage.keep.of(slots[-1]))
+        assert slots[1:] == left, keep
+    own = SparseVLM(Keep(count=17), earlier=(66, 30)).stages(32)
+    assert [stage.keep.count for stage in own] == [66, 30, 17]
 
 
 @CASES

@@ -12,7 +12,9 @@ from hybrid.methods.downsample import Downsample
 from hybrid.methods.dtome import DToMe
 from hybrid.methods.fastv import FastV
 from hybrid.methods.feather import Feather
+from hybrid.methods.prumerge import PruMerge
 from hybrid.methods.pyramiddrop import PyramidDrop
+from hybrid.methods.sparsevlm import SparseVLM
 from hybrid.methods.tome import ToMe
 from hybrid.methods.visionzip import VisionZip
 from hybrid.stages import HandOverStage, ImageStage, LanguageStage, Staged, TowerStage
@@ -38,6 +40,8 @@ METHODS: dict[str, Callable[[Keep], object]] = {
     "tome": ToMe,
     "visionzip": VisionZip,
     "divprune": DivPrune,
+    "prumerge-plus": PruMerge,
+    "sparsevlm": SparseVLM,
     "pyramiddrop": PyramidDrop,
     "dart": Dart,
     "feather": Feather,

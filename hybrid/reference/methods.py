@@ -7,6 +7,7 @@ tokens stay. Ties go to the lower place.
 from collections.abc import Sequence
 from math import ceil, isqrt
 
+import torch
 from torch import Tensor
 
 
@@ -121,3 +122,55 @@ def stands_for(patches: int, count: int) -> list[list[int]]:
         for high in range(across)
         for wide in range(across)
     ]
+
+
+def raters(visual: Tensor, text: Tensor) -> list[int]:
+    """Places of the text behind the image that rate. visual [N, D] and text [T, D], as layer 0 is
+    given them.
+
+    Each visual token shares itself out among the text; who gets more than the mean rates.
+    """
+    shares = [(text @ token).softmax(dim=0) for token in visual]
+    lean = [float(sum(share[t] for share in shares)) / len(shares) for t in range(len(text))]
+    above = [t for t, share in enumerate(lean) if share > sum(lean) / len(lean)]
+    return above or list(range(len(text)))
+
+
+def sparsevlm(query: Tensor, keys: Tensor, rows: Sequence[int], scaling: float) -> list[float]:
+    """A score for each of n tokens: what those at `rows` attend to it. query, keys [H, n, C]."""
+    scores = [0.0] * keys.shape[1]
+    for row in rows:
+        logits = (keys[:, : row + 1] @ query[:, row, :, None])[..., 0] * scaling
+        for token, weight in enumerate(logits.softmax(dim=1).mean(dim=0).tolist()):
+            scores[token] += weight / len(rows)
+    return scores
+
+
+def prumerge(
+    query: Tensor, keys: Tensor, features: Tensor, count: int, nearest: int
+) -> list[tuple[int, Tensor]]:
+    """(patch, feature) of each token. query [D] and keys [1 + P, D], CLS first, features [P, D].
+
+    The patches that CLS attends to far more than to most stay; so do as many of the others, evenly
+    spread, as there is room for but one. Each adds the patches that are most like it, and the one
+    that is left over, at the best of those that were dropped, is the sum of these.
+    """
+    attention = (keys @ query / len(query) ** 0.5).softmax(dim=0)[1:]
+    low, high = (float(attention.quantile(part)) for part in (0.25, 0.75))
+    patches = range(len(features))
+    outliers = [p for p in patches if attention[p] > high + 1.5 * (high - low)]
+    outliers = sorted(outliers, key=lambda p: -attention[p])[: count - 1]
+    others = [p for p in patches if p not in outliers]
+    wanted = count - 1 - len(outliers)
+    stay = outliers + [others[ceil(i * len(others) / wanted)] for i in range(wanted)]
+    dropped = [p for p in patches if p not in stay]
+    tokens = []
+    for patch in stay:
+        like = sorted(
+            (p for p in patches if p != patch), key=lambda p: -cosine(keys[1 + patch], keys[1 + p])
+        )
+        added = [attention[p] * features[p] for p in like[:nearest]]
+        tokens.append((patch, features[patch] + torch.stack(added).sum(dim=0)))
+    rest = torch.stack([attention[p] * features[p] for p in dropped]).sum(dim=0)
+    tokens.append((max(dropped, key=lambda p: float(attention[p])), rest))
+    return sorted(tokens, key=lambda token: token[0])
