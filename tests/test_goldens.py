@@ -10,6 +10,7 @@ from bench.gates.goldens import regenerate_for_review
 from bench.goldens.cases import cases
 from bench.goldens.picture import describe
 from bench.goldens.record import PRUNED, records_from_text, records_to_text
+from hybrid.methods import METHODS
 
 
 @pytest.mark.parametrize("name", cases())
@@ -49,3 +50,21 @@ def test_goldens_are_not_rewritten_in_ci(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("CI", "true")
     with pytest.raises(UserError, match="not rewritten under CI"):
         regenerate_for_review()
+
+
+def test_each_method_has_a_golden_and_a_fault_in_one_is_drawn_where_it_shows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert {name for name in cases() if name.startswith("method-")} == {
+        f"method-{name}" for name in METHODS
+    }
+    monkeypatch.setattr("hybrid.methods.dart.PIVOTS", 5)
+    stored = records_from_text((FOLDER / "method-dart.txt").read_text())
+    made = cases()["method-dart"].run().records
+    for golden, now in zip(stored, made, strict=True):
+        ((summary, picture),) = describe(golden, now)
+        before, after = (r.grids["position_ids after pruning"] for r in (golden, now))
+        wrong = [patch for patch in range(576) if before[patch] != after[patch]]
+        assert summary == f"position_ids after pruning: {len(wrong)} of 576 patches wrong"
+        assert picture.count("#") == len(wrong) > 0
+        assert f"patch {wrong[0]} (row {wrong[0] // 24}, column {wrong[0] % 24})" in picture

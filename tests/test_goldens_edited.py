@@ -73,8 +73,8 @@ def test_edited_goldens_are_an_error(
     assert "python -m bench golden --regen" in line
 
 
-def test_changed_code_fails_the_golden_gate_and_the_right_code_passes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_changed_code_fails_the_golden_gate_with_a_picture_and_the_right_code_passes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code(monkeypatch, "golden") == 0
 
@@ -83,7 +83,13 @@ def test_changed_code_fails_the_golden_gate_and_the_right_code_passes(
         return right._replace(source=(right.source - 1).clamp(min=0))
 
     monkeypatch.setattr(hybrid.model, "layout", moved)
+    capsys.readouterr()
     assert exit_code(monkeypatch, "golden") == 1
+    said = capsys.readouterr().out.splitlines()
+    drawn = said.index(
+        "noise-keep-36: sample 0, position_ids before pruning: 576 of 576 patches wrong"
+    )
+    assert said[drawn + 1 : drawn + 25] == ["  " + " ".join("#" * 24)] * 24
 
 
 @pytest.fixture

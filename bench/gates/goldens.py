@@ -74,4 +74,5 @@ def _show(differences: list[Difference], console: Console) -> None:
         print_line(console, f"{difference.case}: {difference.summary}")
         if difference.picture and pictures < PICTURES:
             pictures += 1
-            print_line(console, difference.picture)
+            for line in difference.picture.splitlines():
+                print_line(console, line)

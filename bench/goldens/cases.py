@@ -14,13 +14,16 @@ from bench.arms.untrained import Shape
 from bench.goldens.integers import DEEP, IMAGES, SHAPE, integer_llava, prompt
 from bench.goldens.record import Record, fingerprint, record
 from bench.tasks import load_task
-from hybrid import HybridConfig, HybridLlava
+from hybrid import HybridConfig, HybridLlava, Keep
 from hybrid.inputs import Inputs
 from hybrid.merging import THRESHOLDS_72OUT
+from hybrid.methods import METHODS
 
 # Chosen so that the integer model merges much, but not all, of each image.
 THRESHOLDS = (0.96, 0.94, 0.92, 1.0)
 DECODE_STEPS = 3
+# The others keep 36. Three blocks that halve 576 patches leave 72; PyramidDrop's own is half.
+BUDGETS = {"tome": "144", "pyramiddrop": "0.5"}
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,10 @@ def cases() -> Mapping[str, Case]:
     )
     one = HybridConfig(keep="1", aggregation_layer=0)
     mixed = ("noise", "gradient", "checkerboard")
+    methods = {
+        f"method-{name}": HybridConfig(method=(make(Keep.parse(BUDGETS.get(name, "36"))),))
+        for name, make in METHODS.items()
+    }
     return {
         "uniform-keep-36": _on_integers(("uniform",), keep_36),
         "checkerboard-keep-36": _on_integers(("checkerboard",), keep_36),
@@ -115,4 +122,5 @@ def cases() -> Mapping[str, Case]:
         "noise-capacity-96": _on_integers(("noise",), replace(keep_36, capacity=96)),
         "batch-share-0.5": _on_integers(mixed, replace(unpruned, keep="0.5")),
         "fixture-keep-18": _on_fixture(fixture, 2),
+        **{name: _on_integers(mixed[:2], config) for name, config in methods.items()},
     }

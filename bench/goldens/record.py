@@ -2,14 +2,16 @@
 
 A record is three grids and a few rows of numbers:
 
-- `owner`: the representative (lowest patch) of the token that each patch was merged into;
+- `owner`: the representative (lowest patch) of the token that each patch was merged into, `.` where
+  that was not handed to the language model;
 - `position_ids before pruning`: what that token's RoPE position is up to the aggregation layer;
-- `position_ids after pruning`: the same behind it, `.` where the token was pruned;
+- `position_ids after pruning`: the same behind it, `.` where the token was pruned; of a method that
+  prunes more than once, `position_ids from layer 2` and so on;
 - `text`: position ids of the text tokens and of the first decoded ones, per run of layers.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 
 import torch
@@ -99,35 +101,42 @@ def record(model: HybridLlava, inputs: Inputs, decode_steps: int) -> list[Record
 def _record_of(state: State, inputs: Inputs, decoded: Tensor, sample: int, virtual: bool) -> Record:
     trace = state.trace
     visual, places = trace.visual, trace.layout
-    owner = visual.owner[sample]  # [P] slots
+    owner = visual.owner[sample]  # [P] slots; one past the last where a patch is in none
     slots = visual.valid.shape[1]
     first = int(places.first[sample])
-    representative = visual.position[sample][owner]
+
+    def by_patch(of_slots: Tensor) -> list[int]:
+        return torch.cat([of_slots, torch.tensor([PRUNED])])[owner].tolist()
+
+    grids = {"owner": by_patch(visual.position[sample])}
     if virtual:  # attention sees every patch at its own place
         slots = owner.shape[0]
-        before = trace.position_ids[sample, first : first + slots]
+        before = trace.position_ids[sample, first : first + slots].tolist()
     else:
-        before = trace.position_ids[sample, first : first + slots][owner]
-    grids = {
-        "owner": representative.tolist(),
-        "position_ids before pruning": before.tolist(),
-    }
+        before = by_patch(trace.position_ids[sample, first : first + slots])
+    grids["position_ids before pruning"] = before
     text = trace.position_ids[sample][_text_of(inputs, sample, first, slots)]
     rows = {"text before pruning": text.tolist(), "decode": decoded[0, sample].tolist()}
 
-    if trace.kept is not None:
+    for cut in range(1, len(trace.cuts) + 1):
+        here = replace(trace, cuts=trace.cuts[:cut])
+        assert here.kept is not None
+        when = "after pruning" if len(trace.cuts) == 1 else f"from layer {_begin(state, cut)}"
         after = torch.full((slots,), PRUNED)
-        slot, valid = trace.kept.slot[sample], trace.kept.valid[sample]
+        slot, valid = here.kept.slot[sample], here.kept.valid[sample]
         # In mask mode the sequence keeps its length; what was kept stands where it stood.
-        dropped = trace.pruned_position_ids.shape[1] < trace.position_ids.shape[1]
-        budget = slot.shape[0] if dropped else slots
-        at = torch.arange(slot.shape[0]) if dropped else slot
-        short = trace.pruned_position_ids[sample]
+        budget = slot.shape[0] if trace.dropped else slots
+        at = torch.arange(slot.shape[0]) if trace.dropped else slot
+        short = here.pruned_position_ids[sample]
         after[slot[valid]] = short[first : first + budget][at[valid]]
-        grids["position_ids after pruning"] = after[owner].tolist()
-        rows["text after pruning"] = short[_text_of(inputs, sample, first, budget)].tolist()
-        rows["decode after pruning"] = decoded[1, sample].tolist()
+        grids[f"position_ids {when}"] = by_patch(after)
+        rows[f"text {when}"] = short[_text_of(inputs, sample, first, budget)].tolist()
+        rows[f"decode {when}"] = decoded[cut, sample].tolist()
     return Record(grids, rows)
+
+
+def _begin(state: State, span: int) -> int:
+    return state.spans[span].layers.start
 
 
 def _text_of(inputs: Inputs, sample: int, first: int, visual: int) -> list[int]:
