@@ -16,8 +16,11 @@ from bench.cost import Cost, cost_of, counting, recorded
 from bench.cost.gpu import load_gpu
 from bench.cost.predict import predict
 from bench.cost.roofline import LlavaShape, Wall, Work, decode, floor, prefill, vision
-from bench.cost.stages import ARMS, BATCHES, TOKENS
+from bench.cost.stages import BATCHES, CASES, TOKENS
 from hybrid import HybridLlava
+from hybrid.methods import METHODS
+from hybrid.methods.pyramiddrop import PyramidStage
+from hybrid.stages import Read
 
 HALF: dict[str, Any] = {"dtype": torch.half, "device": "meta"}
 SHAPE = LlavaShape.from_config(config_7b(), element_bytes=2)
@@ -30,8 +33,8 @@ Counted = dict[tuple[str, int], dict[str, Cost]]
 
 @pytest.fixture(scope="module")
 def counted() -> Counted:
-    """All arms at all batch sizes; counting them takes longest here, so it is done once."""
-    return {(arm, batch): cost_of(arm, batch) for arm in ARMS for batch in BATCHES}
+    """All but methods; counting them takes longest here, so it is done once."""
+    return {(arm, batch): cost_of(arm, batch) for arm, batch in CASES if arm not in METHODS}
 
 
 def as_recorded(costs: Counted) -> recorded.Costs:
@@ -138,6 +141,13 @@ def test_costs_are_as_recorded(counted: Counted) -> None:
     assert recorded.compare(as_recorded(counted)) == {}
 
 
+@against_the_record
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_costs_what_is_recorded(name: str) -> None:
+    [batch] = [batch for arm, batch in CASES if arm == name]
+    assert recorded.compare(as_recorded({(name, batch): cost_of(name, batch)})) == {}
+
+
 @pytest.mark.parametrize("batch", BATCHES)
 def test_counts_and_the_roofline_agree_on_what_a_dense_model_must_do(
     counted: Counted, batch: int
@@ -214,6 +224,26 @@ def test_a_copy_in_each_layer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> Non
     for line in found.values():
         clones = re.search(r"\(clone (\d+) -> (\d+)\)", line)
         assert clones and int(clones[2]) - int(clones[1]) == 32, line  # one a layer
+
+
+@against_the_record
+def test_one_projection_more_in_one_method_is_noticed_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = PyramidStage.scores
+
+    def twice(self: PyramidStage, read: Read) -> Tensor:
+        read.own()
+        return original(self, read)
+
+    monkeypatch.setattr(PyramidStage, "scores", twice)
+    costs = {(arm, 8): cost_of(arm, 8) for arm in ("pyramiddrop", "dart")}
+    [(stage, line)] = recorded.compare(as_recorded(costs)).items()
+    assert stage == "pyramiddrop, batch-8, prefill"
+    # Query, key and value, each a matrix of the language model, of what the three stages read.
+    more = 3 * 2 * 4096 * 4096 * 8 * sum(64 + slots for slots in (576, 288, 144))
+    flops = [int(number.replace(",", "")) for number in re.findall(r"[0-9,]{9,}", line)[:2]]
+    assert line.startswith("flops") and flops[1] - flops[0] == more
 
 
 @against_the_record

@@ -12,8 +12,9 @@ from torch import Tensor
 from bench.arms.untrained import Shape, batch_of, untrained_llava
 from bench.cost import counting
 from bench.cost.stages import Stages, costs_of, stages_of
-from hybrid import HybridConfig
+from hybrid import HybridConfig, Keep
 from hybrid.inputs import Inputs
+from hybrid.methods import METHODS
 
 SHAPE = Shape(side=12, vision_layers=3, vision_width=96, text_width=128, vocabulary=400)
 CONFIGS = {
@@ -74,6 +75,17 @@ def test_meta_tensors_cost_what_real_ones_do(config: HybridConfig | None) -> Non
     assert {name: cost.to_json() for name, cost in found.items()} == {
         name: cost.to_json() for name, cost in expected.items()
     }
+
+
+def test_meta_tensors_cost_what_real_ones_do_with_every_method() -> None:
+    real, meta = untrained_llava(SHAPE), untrained_llava(SHAPE).to("meta")
+    for name, make in METHODS.items():
+        config = HybridConfig(method=(make(Keep(count=64)),))
+        found = costs_of(meta, stages(meta, config, "meta"))
+        expected = costs_of(real, stages(real, config, "cpu"))
+        assert {stage: cost.to_json() for stage, cost in found.items()} == {
+            stage: cost.to_json() for stage, cost in expected.items()
+        }, name
 
 
 def allocated(work: Callable[[], object], folder: Path) -> int:

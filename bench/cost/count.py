@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import rms_norm, scaled_dot_product_attention
+from torch.nn.functional import interpolate, rms_norm, scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -134,6 +134,8 @@ class _Fused(TorchFunctionMode):
             return self._attention(*args, **kwargs)
         if func is rms_norm:
             return self._rms_norm(*args, **kwargs)
+        if func is interpolate:
+            return self._interpolate(*args, **kwargs)
         return func(*args, **kwargs)
 
     def _add(self, name: str, *tensors: Tensor, flops: int = 0) -> None:
@@ -176,6 +178,14 @@ class _Fused(TorchFunctionMode):
     ) -> Tensor:
         out = torch.empty_like(hidden)
         self._add("rms_norm", hidden, out, *([] if weight is None else [weight]))
+        return out
+
+    def _interpolate(self, image: Tensor, size: tuple[int, int], **_: object) -> Tensor:
+        last = image.is_contiguous(memory_format=torch.channels_last)
+        form = torch.channels_last if last else torch.contiguous_format
+        shape = (*image.shape[:2], *size)
+        out = torch.empty(shape, dtype=image.dtype, device=image.device, memory_format=form)
+        self._add("interpolate", image, out)
         return out
 
 

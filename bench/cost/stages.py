@@ -11,15 +11,17 @@ from transformers import LlavaForConditionalGeneration
 
 from bench.arms.untrained import config_7b
 from bench.cost.count import Cost, counting
-from hybrid import HybridConfig, HybridLlava
+from hybrid import HybridConfig, HybridLlava, Keep
 from hybrid.inputs import Inputs
 from hybrid.merging import THRESHOLDS_72OUT
+from hybrid.methods import METHODS
 from hybrid.state import State
 
 BATCHES = (1, 8)
 TOKENS = 640  # of an MMBench prompt: 64 of text and 576 of its image
 PATCHES = 576
 NEW_TOKENS = 64
+BUDGETS = {"pyramiddrop": "0.5"}  # of the others 64, which all papers have
 
 ARMS: dict[str, HybridConfig | None] = {
     "dense": None,  # transformers as it ships
@@ -27,7 +29,18 @@ ARMS: dict[str, HybridConfig | None] = {
     "dymu": HybridConfig(thresholds=THRESHOLDS_72OUT, capacity=256),
     "fastv": HybridConfig(keep=36),
     "hybrid": HybridConfig(keep=36, thresholds=THRESHOLDS_72OUT, capacity=256),
+    **{
+        name: HybridConfig(method=(make(Keep.parse(BUDGETS.get(name, "64"))),))
+        for name, make in METHODS.items()
+    },
 }
+CASES = tuple(
+    (arm, batch)
+    for arm in ARMS
+    # A method once, at the larger size, where a loop over samples is launches.
+    for batch in (BATCHES[-1:] if arm in METHODS else BATCHES)
+)
+"""What is counted: arm and batch size."""
 
 
 @cache

@@ -10,7 +10,7 @@ from bench.cost import Cost, recorded
 from bench.cost.gpu import Gpu, load_gpu
 from bench.cost.predict import predict
 from bench.cost.roofline import Wall
-from bench.cost.stages import ARMS, BATCHES, TOKENS, cost_of
+from bench.cost.stages import CASES, TOKENS, cost_of
 from bench.gates.goldens import recorded_verdict, refuse_under_ci
 
 COLUMNS = (
@@ -62,11 +62,10 @@ def print_predictions(source: str) -> None:
     console = Console()
     rows = []
     with console.status("counting") as status:
-        for arm in ARMS:
-            for batch in BATCHES:
-                status.update(f"counting {arm}, batch {batch}")
-                for stage, cost in cost_of(arm, batch).items():
-                    rows.append([arm, str(batch), stage, *_prediction(cost, gpu)])
+        for arm, batch in CASES:
+            status.update(f"counting {arm}, batch {batch}")
+            for stage, cost in cost_of(arm, batch).items():
+                rows.append([arm, str(batch), stage, *_prediction(cost, gpu)])
     print_table(console, f"{MODEL}, predicted on {gpu.ceiling.name}", PREDICTED, rows)
     for line in _arithmetic(gpu):
         print_line(console, line)
