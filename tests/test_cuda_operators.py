@@ -12,18 +12,22 @@ from torch.testing._internal.common_methods_invocations import op_db
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hybrid import hybridize
+from hybrid import HybridConfig, Keep, hybridize
+from hybrid.methods import METHODS
 from tests.llavas import batch, every_config, in_turns, random_llava
 
-# Not in the database: attention, views and copies, bits of integers, a table's rows. CUDA has all
-# of these for the dtypes that are listed.
+# Not in the database: attention, views and copies, bits of integers, a table's rows, and how images
+# are made smaller. CUDA has all of these for the dtypes that are listed.
 FLOATS = {torch.float32, torch.float16, torch.bfloat16}
 INTEGERS = {torch.int64, torch.bool}
 BEYOND_THE_DATABASE = {
     "__and__": INTEGERS,
+    "__iand__": INTEGERS,
     "__or__": INTEGERS,
     "__rshift__": INTEGERS,
     "__xor__": INTEGERS,
+    "_upsample_bicubic2d_aa": FLOATS,
+    "adaptive_avg_pool2d": FLOATS,
     "alias": FLOATS | INTEGERS,
     "copy_": FLOATS | INTEGERS,
     "detach_": FLOATS | INTEGERS,
@@ -31,7 +35,9 @@ BEYOND_THE_DATABASE = {
     "index": FLOATS | INTEGERS,
     "lift_fresh": FLOATS | INTEGERS,
     "scaled_dot_product_attention": FLOATS,
+    "one_hot": {torch.int64},
     "silu": FLOATS,
+    "upsample_bicubic2d": FLOATS,
     # The database says no to bool: CUDA adds those up as int64, which it says yes to.
     "cumsum": FLOATS | INTEGERS,
 }
@@ -82,7 +88,8 @@ def missing_on_cuda(calls: Iterable[Call]) -> list[str]:
 def test_cuda_has_every_operator_in_its_dtype(dtype: torch.dtype) -> None:
     llava = random_llava().to(dtype)
     recorder = Recorder()
-    for i, config in enumerate(every_config()):
+    methods = [HybridConfig(method=(make(Keep(count=9)),)) for make in METHODS.values()]
+    for i, config in enumerate([*every_config(), *methods]):
         model = hybridize(llava, config)
         inputs = model.place(**vars(batch(4, in_turns(i))))
         with recorder:

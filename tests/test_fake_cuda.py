@@ -17,9 +17,11 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hybrid import hybridize
+from hybrid import HybridConfig, Keep, hybridize
 from hybrid.inputs import Inputs
-from tests.llavas import batch, every_config, random_llava
+from hybrid.methods import METHODS
+from hybrid.state import State
+from tests.llavas import PATCHES, batch, every_config, random_llava
 
 pytestmark = pytest.mark.skipif(
     torch.version.cuda is None, reason="this build of torch knows no CUDA"
@@ -83,6 +85,36 @@ def test_every_tensor_stays_on_the_device_and_no_value_is_asked_for(
                 model.select(state)
         assert devices.seen.keys() == {CUDA}, devices.seen
         assert (state.logits.dtype, state.logits.device) == (dtype, CUDA)
+
+
+def test_every_method_has_shapes_that_the_host_knows_and_decode_leaves_them(
+    mode: FakeTensorMode,
+) -> None:
+    llava, given = llava_on_cuda(torch.float16, mode), batch(4)
+    given = replace(given, pixel_values=given.pixel_values.half())
+    placed = {name: on_cuda(tensor, mode) for name, tensor in vars(given).items()}
+    text = given.input_ids.shape[1] - PATCHES
+    for i, (name, make) in enumerate(METHODS.items()):
+        inputs = Inputs(**placed, padded=i % 2 == 0)
+        with mode:
+            model = hybridize(llava, HybridConfig(method=(make(Keep(count=9)),)))
+            with Devices() as devices:
+                state = model.prefill(inputs, 3)
+                before = shapes(state)
+                for _ in range(2):
+                    model.select(state)
+                    model.decode(state)
+        assert devices.seen.keys() == {CUDA}, (name, devices.seen)
+        lengths = [state.cache.prompt_length(layer) - text for layer in range(5)]
+        assert lengths == model.layer_slots, name
+        assert shapes(state) == before, name
+
+
+def shapes(state: State) -> list[torch.Size]:
+    """Of all that a captured decode reads and writes."""
+    held = [state.logits, state.token, state.ids, state.finished, state.step]
+    spans = [tensor for span in state.spans for tensor in (span.valid, span.next_position)]
+    return [tensor.shape for tensor in (*held, *spans, *state.cache.buffers())]
 
 
 def test_a_host_tensor_would_be_noticed(mode: FakeTensorMode) -> None:
