@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from bench.arms.untrained import Batch, batch_of
-from hybrid import ConfigError, HybridConfig, HybridLlava, graphs, hybridize
+from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, graphs, hybridize
 from hybrid.graphs import GraphedLlava, bucket_of, left_padded
+from hybrid.methods import METHODS
 from tests.llavas import EITHER_WAY, SHAPE, Longest, batch, random_llava
 from tests.played_graphs import PlayedGraph, played_capture, tensors
 
@@ -72,6 +73,20 @@ def test_played_replay_answers_as_eager_does(
         answer = graphed.generate(**asked, max_new_tokens=12)
         assert answer.tolist() == eager.generate(**asked, max_new_tokens=12).tolist()
     assert len(captures) == 3  # prefill, select, decode
+
+
+def test_played_replay_answers_as_eager_does_with_every_method(
+    llava: Any, captures: list[PlayedGraph]
+) -> None:
+    given = vars(batch(4))
+    for name, make in METHODS.items():
+        config = HybridConfig(method=(make(Keep(count=9)),))
+        graphed, eager = GraphedLlava(llava, config, buckets=(64,)), hybridize(llava, config)
+        for pixels in (given["pixel_values"], -given["pixel_values"]):
+            asked = given | {"pixel_values": pixels}
+            answer = graphed.generate(**asked, max_new_tokens=4)
+            assert answer.equal(eager.generate(**asked, max_new_tokens=4)), name
+    assert len(captures) == 3 * len(METHODS)
 
 
 # Other lengths, places of the image and padded rows; all as long, so that no row is padded by
