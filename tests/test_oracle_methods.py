@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import pytest
@@ -10,10 +11,11 @@ from torch import Tensor
 
 from hybrid import Keep
 from hybrid.merging import Tokens, VisualTokens
-from hybrid.methods.controls import Grid, Pool
+from hybrid.methods.controls import Grid, Lowest, Pool, Random
 from hybrid.methods.dart import Dart
 from hybrid.methods.divprune import DivPrune
 from hybrid.methods.downsample import Downsample
+from hybrid.methods.fastv import FastV
 from hybrid.methods.feather import FeatherStage
 from hybrid.methods.prumerge import PruMerge
 from hybrid.methods.pyramiddrop import PyramidStage
@@ -24,6 +26,7 @@ from hybrid.pruning import keep_counts, keep_top
 from hybrid.reference import Token, keep_best, merge_step
 from hybrid.reference.methods import (
     best,
+    chance,
     dart,
     divprune,
     downsampled,
@@ -34,8 +37,8 @@ from hybrid.reference.methods import (
     stands_for,
     visionzip,
 )
-from hybrid.rope import layout
-from hybrid.stages import Read, Seen, Standing
+from hybrid.rope import Layout, layout
+from hybrid.stages import LanguageStage, Read, Seen, Standing
 from hybrid.state import Sequence
 from hybrid.vision import VisionTower
 from tests.llavas import random_llava
@@ -144,6 +147,97 @@ def kept(scores: Tensor, keep: Keep) -> list[list[int]]:
     return found.slot.tolist()
 
 
+def rows_of(read: Read, rows: slice) -> Read:
+    """Some of the prompts."""
+
+    def both(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return pair[0][rows], pair[1][rows]
+
+    unrotated, own = both(read.unrotated()), both(read.own())
+    prompt, places = read.begun()
+    begun = replace(prompt, hidden=prompt.hidden[rows], valid=prompt.valid[rows])
+    part = Layout(*(tensor[rows] for tensor in places))
+    return replace(
+        read,
+        hidden=read.hidden[rows],
+        query=read.query[rows],
+        key=read.key[rows],
+        unrotated=lambda: unrotated,
+        own=lambda: own,
+        valid=read.valid[rows],
+        standing=Standing(*(tensor[rows] for tensor in read.standing)),
+        begun=lambda: (begun, part),
+    )
+
+
+def with_gaps(read: Read) -> Read:
+    """Slots that hold no token: each prompt has other ones, and another number of them."""
+    slot, row = torch.arange(PATCHES), torch.arange(ROWS)[:, None]
+    present = (slot * 7 + row * 5) % 12 > row
+    image = read.standing.first[:, None] + slot
+    valid = read.valid.scatter(1, image, present)
+    prompt, places = read.begun()
+    begun = replace(prompt, valid=prompt.valid.scatter(1, image, present))
+    standing = read.standing._replace(present=present)
+    return replace(read, valid=valid, standing=standing, begun=lambda: (begun, places))
+
+
+def without_gaps(read: Read, row: int) -> tuple[Read, list[int]]:
+    """One prompt without its padding and its empty slots, and which slots are left."""
+    left = read.valid[row].nonzero()[:, 0]
+    alone = rows_of(read, slice(row, row + 1))
+    slots = read.standing.present[row].nonzero()[:, 0].tolist()
+    first = alone.standing.first - int((~read.valid[row, : alone.standing.first]).sum())
+    position, present = torch.tensor([slots]), torch.ones(1, len(slots), dtype=torch.bool)
+
+    def picked(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return pair[0][:, :, left], pair[1][:, :, left]
+
+    unrotated, own = picked(alone.unrotated()), picked(alone.own())
+    begun = alone.begun()[0].hidden[:, left]
+    index = torch.arange(len(left))
+    is_image = ((index >= first) & (index < first + len(slots)))[None]
+    valid = torch.ones_like(is_image)
+    places = layout(is_image, torch.arange(len(slots))[None], len(slots))
+    return replace(
+        alone,
+        hidden=alone.hidden[:, left],
+        query=alone.query[:, :, left],
+        key=alone.key[:, :, left],
+        unrotated=lambda: unrotated,
+        own=lambda: own,
+        valid=valid,
+        standing=Standing(first, position, present),
+        begun=lambda: (Sequence(begun, index, valid), places),
+    ), slots
+
+
+IN_A_LAYER: dict[str, Callable[[Keep], LanguageStage]] = {
+    "fastv": FastV,
+    "lowest-tokens": Lowest,
+    "dart": Dart,
+    "pyramiddrop": lambda keep: PyramidStage(2, keep),
+    "feather": lambda keep: FeatherStage(2, keep),
+    "feather's grid": lambda keep: FeatherStage(2, keep, every=3),
+    "sparsevlm": lambda keep: SparseStage(2, keep),
+}
+
+
+@CASES
+def test_padding_empty_slots_and_neighbours_do_not_count(make: str, seed: int) -> None:
+    """What stays is what stays of the prompt alone, without them: the case that oracles are for."""
+    read, keep = with_gaps(read_of(make, seed)), Keep(count=12)
+    for name, stage in IN_A_LAYER.items():
+        for rows in (slice(0, ROWS), slice(2, 3)):
+            part = rows_of(read, rows)
+            counts = torch.tensor(keep_counts(keep, PATCHES))
+            found = keep_top(stage(keep).scores(part), part.standing.present, counts, 12)
+            for row, now in zip(range(ROWS)[rows], found.slot.tolist(), strict=True):
+                alone, slots = without_gaps(read, row)
+                scores = stage(keep).scores(alone)[0].tolist()
+                assert now == [slots[place] for place in best(scores, 12)], (name, row)
+
+
 @CASES
 @pytest.mark.parametrize("count", COUNTS)
 def test_visionzip(make: str, seed: int, count: int) -> None:
@@ -214,6 +308,21 @@ def test_divprune(make: str, seed: int, count: int) -> None:
         plain = divprune(seen.project(seen.visual.features)[row], count)
         assert choice.slot[row].tolist() == plain
         assert len(set(plain)) == count
+
+
+@CASES
+def test_divprune_behind_merging_chooses_among_what_is_left(make: str, seed: int) -> None:
+    seen, _, _ = seen_of(make, seed)
+    for first, rows in ((0, ROWS), (2, 1)):
+        left = [8, 36, 12, 29][first : first + rows]
+        valid = torch.arange(PATCHES) < torch.tensor(left)[:, None]
+        features = seen.visual.features[first : first + rows]
+        padded = replace(seen, visual=replace(seen.visual, features=features, valid=valid))
+        choice = DivPrune(Keep(count=12)).choose(padded)
+        for row, count in enumerate(left):
+            plain = divprune(seen.project(features)[row, :count], min(12, count))
+            assert choice.slot[row][choice.valid[row]].tolist() == plain
+            assert choice.valid[row].tolist() == [place < count for place in range(12)]
 
 
 def test_divprune_chooses_no_token_twice_where_many_are_equal() -> None:
@@ -295,20 +404,35 @@ def test_tome_merges_as_many_whatever_the_image_shows(make: str, seed: int) -> N
             torch.testing.assert_close(tokens.features[row], expected, rtol=EPS, atol=EPS)
 
 
-@pytest.mark.parametrize("count", [1, 4, 9, 11, PATCHES])
-def test_a_grid_and_its_means(count: int) -> None:
-    seen, _, _ = seen_of("random", 3)
-    side = {1: 1, 4: 2, 9: 3, 11: 3, PATCHES: 6}[count]
-    pooled = Pool(Keep(count=count)).choose(seen)
-    grid = Grid(Keep(count=count)).choose(seen)
-    starts = [int(i * SIDE / side) for i in range(side)]
-    expected = [row * SIDE + column for row in starts for column in starts]
-    assert grid.slot[0].tolist() == pooled.slot[0].tolist() == expected
-    image = seen.visual.features[0].reshape(SIDE, SIDE, WIDTH)
-    step = SIDE // side
-    means = [image[r : r + step, c : c + step].mean(dim=(0, 1)) for r in starts for c in starts]
-    assert pooled.features is not None
-    torch.testing.assert_close(pooled.features[0], torch.stack(means))
+@CASES
+def test_a_grid_and_its_means(make: str, seed: int) -> None:
+    seen, _, _ = seen_of(make, seed)
+    for count, side in ((1, 1), (4, 2), (9, 3), (11, 3), (PATCHES, 6)):
+        pooled = Pool(Keep(count=count)).choose(seen)
+        grid = Grid(Keep(count=count)).choose(seen)
+        step = SIDE // side
+        starts = [place * step for place in range(side)]
+        expected = [row * SIDE + column for row in starts for column in starts]
+        assert pooled.features is not None
+        for row in range(ROWS):
+            assert grid.slot[row].tolist() == pooled.slot[row].tolist() == expected, count
+            image = seen.visual.features[row].reshape(SIDE, SIDE, WIDTH)
+            means = [
+                image[r : r + step, c : c + step].mean(dim=(0, 1)) for r in starts for c in starts
+            ]
+            torch.testing.assert_close(pooled.features[row], torch.stack(means))
+
+
+def test_chance_is_a_hash_of_patch_and_prompt() -> None:
+    for make, seed in product(MAKERS, range(4)):
+        seen, _, _ = seen_of(make, seed)
+        seeds = [seed, 7, 2**33 + seed, 123456789 * seed]
+        asked = replace(seen, seed=partial(torch.tensor, seeds))
+        for count in COUNTS:
+            choice = Random(Keep(count=count)).choose(asked)
+            for row in range(ROWS):
+                scores = [float(chance(patch, seeds[row])) for patch in range(PATCHES)]
+                assert choice.slot[row].tolist() == best(scores, count), (make, seed, count)
 
 
 def test_downsampling_is_the_plain_resampling_and_stands_for_whole_patches() -> None:

@@ -20,7 +20,8 @@ PIVOTS = 4  # of the image, and as many of the text behind it
 
 @dataclass(frozen=True)
 class Dart:
-    """keep: tokens that stay, 4 + 8 t by the rule and what is over by place."""
+    """keep: tokens that stay, 4 + 8 t by the rule and what is over by place. Behind merging, the t
+    of a share is that of all slots."""
 
     keep: Keep
     layer: int = 2

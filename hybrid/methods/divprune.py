@@ -12,6 +12,8 @@ import torch
 from hybrid.merging import at_least_float32
 from hybrid.stages import Choice, HandOverStage, Seen
 
+PADDING = -1.0  # below 1 - cosine
+
 
 @dataclass(frozen=True)
 class DivPrune(HandOverStage):
@@ -23,10 +25,13 @@ class DivPrune(HandOverStage):
             at_least_float32(seen.project(seen.visual.features)), dim=-1
         )
         apart = 1 - unit @ unit.transpose(1, 2)  # [B, N, N]
-        apart = apart.masked_fill(~valid[:, None, :], float("inf"))
+        others = apart.masked_fill(~valid[:, None, :], float("inf"))
         # The first one is farthest from its nearest other; each is nearest to itself.
-        nearest = apart.topk(min(2, apart.shape[2]), dim=2, largest=False).values[..., -1]
-        taken = ~valid
+        nearest = others.topk(min(2, apart.shape[2]), dim=2, largest=False).values[..., -1]
+        # Padding is nearer than any token, so that it comes when no token is left.
+        nearest = nearest.masked_fill(~valid, PADDING)
+        apart = apart.masked_fill(~valid[:, None, :], PADDING)
+        taken = torch.zeros_like(valid)
         chosen = []
         for _ in range(self.slots_of(valid.shape[1])):
             chosen.append(nearest.masked_fill(taken, float("-inf")).argmax(dim=1))

@@ -21,6 +21,14 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float(a @ b / (a.norm() * b.norm()))
 
 
+def chance(patch: int, prompt: int) -> int:
+    """A number of 32 bits that has nothing to do with the image: two words, well mixed."""
+    word = ((patch + 1) * 0x9E3779B1 + prompt * 0x85EBCA6B) % 2**32
+    for factor in (0x7FEB352D, 0x846CA68B):
+        word = (word ^ word // 2**16) * factor % 2**32
+    return word ^ word // 2**15
+
+
 def visionzip(
     attention: Tensor, keys: Tensor, features: Tensor, dominant: int, contextual: int
 ) -> list[tuple[int, Tensor]]:
