@@ -38,7 +38,7 @@ for folder in folders:  # packages without an __init__.py, too
 for name in sorted(set(names)):
     import_module(name)
 from vlm_hybrid.bench.trust.mutants.mutant import load_mutants
-from vlm_hybrid.bench.trust.mutants.session import changes_of
+from vlm_hybrid.bench.trust.mutants.planting import changes_of
 changes_of(load_mutants())
 print(len(set(names)), [name for name in sys.modules if name.split(".")[0] in ("bench", "hybrid")])
 """

@@ -4,8 +4,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -58,49 +57,10 @@ def latency_gate(
     """
     arms = samples.blocks[0] if samples.blocks else ()
     check_questions(bounds, comparisons, arms=arms, reference=reference)
-    busy = samples.too_busy
-    verdicts = []
-    for name, stages in bounds.items():
-        arm, other = _pair(name, reference)
-        if samples.disturbed_throughout(arm, other):
-            verdicts += _nothing_left({name: stages}, (), busy or DISTURBED, reproduce)
-            continue
-        for stage, bound in stages.items():
-            ratio, numbers = _measured(samples, arm, other, stage, confidence)
-            outcome = decide(passes=ratio.high <= bound, fails=ratio.low > bound)
-            reason = (
-                f"{ADVICE[outcome]}: {ratio.value:.3f} times as long as {other},"
-                f" at most {bound:.3f} allowed, {ratio.blocks} blocks"
-            )
-            if parts := _parts(samples, arm, other, stage, confidence):
-                reason += f"; made of {', '.join(_said(*part) for part in parts.items())}"
-                numbers |= _as_numbers(parts)
-            verdicts.append(
-                Verdict(
-                    gate=_bound_gate(name, stage),
-                    outcome=outcome,
-                    reason=reason,
-                    reproduce=reproduce,
-                    numbers={**numbers, "must_be": "<=", "bound": bound},
-                )
-            )
-    for asked in comparisons:
-        if samples.disturbed_throughout(asked.arm, asked.reference):
-            verdicts += _nothing_left({}, [asked], busy or DISTURBED, reproduce)
-            continue
-        for stage in asked.stages:
-            ratio, numbers = _measured(samples, asked.arm, asked.reference, stage, confidence)
-            compared = compare(ratio, asked.effect)
-            verdicts.append(
-                Verdict(
-                    gate=_comparison_gate(asked, stage),
-                    outcome=compared.outcome,
-                    reason=_explained(compared, ratio, asked),
-                    reproduce=reproduce,
-                    numbers={**numbers, "comparison": str(compared), "effect": asked.effect},
-                )
-            )
-    return verdicts if busy is None else [_unsure(verdict, busy) for verdict in verdicts]
+    return [
+        question.answered(samples, confidence, reproduce)
+        for question in questions(bounds, comparisons, reference)
+    ]
 
 
 def measure_until_decided(
@@ -141,7 +101,7 @@ def measure_until_decided(
         )
         return samples, verdicts
 
-    asked = sum(map(len, bounds.values())) + sum(len(one.stages) for one in comparisons)
+    asked = len(questions(bounds, comparisons, reference))
     source = interleaved_blocks(arms, clock=clock, threads=threads, warmup=warmup, rarely=rarely)
     with closing(source):
         return judged_in_looks(
@@ -236,6 +196,88 @@ def _pair(name: str, reference: str) -> tuple[str, str]:
     return arm, other or reference
 
 
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """How long one stage of `arm` takes, in times of `reference`: it becomes one verdict.
+
+    One of the two is given. bound: the highest acceptable ratio. effect: the smallest that matters.
+    """
+
+    gate: str
+    arm: str
+    reference: str
+    stage: str
+    bound: float | None = None
+    effect: float | None = None
+
+    def answered(self, samples: Samples, confidence: float, reproduce: str) -> Verdict:
+        """UNSURE where the machine was too busy; then the numbers are there and decide nothing."""
+        busy = samples.too_busy
+        numbers: dict[str, float | str] = {}
+        if samples.disturbed_throughout(self.arm, self.reference):
+            outcome, said = self._undecided(busy or DISTURBED, numbers)
+        else:
+            ratio, numbers = _measured(samples, self.arm, self.reference, self.stage, confidence)
+            outcome, said = self._judged(ratio, numbers, samples, confidence)
+            if busy is not None:
+                outcome, said = self._undecided(busy, numbers)
+        return Verdict(
+            gate=self.gate, outcome=outcome, reason=said, reproduce=reproduce, numbers=numbers
+        )
+
+    def _judged(
+        self, ratio: Ratio, numbers: dict[str, float | str], samples: Samples, confidence: float
+    ) -> tuple[Outcome, str]:
+        """Outcome and reason; adds to `numbers` what they rest on."""
+        times = f"{ratio.value:.3f} times as long as {self.reference}"
+        if self.effect is not None:
+            compared = compare(ratio, self.effect)
+            numbers |= {"comparison": str(compared), "effect": self.effect}
+            more = f", {self.effect:.0%} matter: give it more time"
+            said = (
+                f"{compared}: {times} ({ratio.low:.3f} to {ratio.high:.3f}), {ratio.blocks} blocks"
+            )
+            return compared.outcome, said + (more if compared is Compared.UNSURE else "")
+        assert self.bound is not None
+        outcome = decide(passes=ratio.high <= self.bound, fails=ratio.low > self.bound)
+        said = (
+            f"{ADVICE[outcome]}: {times}, at most {self.bound:.3f} allowed, {ratio.blocks} blocks"
+        )
+        if parts := _parts(samples, self.arm, self.reference, self.stage, confidence):
+            said += f"; made of {', '.join(_said(*part) for part in parts.items())}"
+            numbers |= _as_numbers(parts)
+        numbers |= {"must_be": "<=", "bound": self.bound}
+        return outcome, said
+
+    def _undecided(self, why: str, numbers: dict[str, float | str]) -> tuple[Outcome, str]:
+        if self.effect is None:
+            return Outcome.UNSURE, why
+        numbers |= {"comparison": str(Compared.UNSURE), "effect": self.effect}
+        return Outcome.UNSURE, f"{Compared.UNSURE}: {why}"
+
+
+def questions(bounds: Bounds, comparisons: Sequence[Comparison], reference: str) -> list[Question]:
+    """One for each stage of each bound, then of each comparison."""
+    bounded = [
+        Question(gate=f"latency/{name}/{stage}", arm=arm, reference=other, stage=stage, bound=bound)
+        for name, stages in bounds.items()
+        for arm, other in [_pair(name, reference)]
+        for stage, bound in stages.items()
+    ]
+    compared = [
+        Question(
+            gate=f"latency/{one.arm}/{stage}/against-{one.reference}",
+            arm=one.arm,
+            reference=one.reference,
+            stage=stage,
+            effect=one.effect,
+        )
+        for one in comparisons
+        for stage in one.stages
+    ]
+    return bounded + compared
+
+
 def _parts(
     samples: Samples, arm: str, reference: str, stage: str, confidence: float
 ) -> dict[str, Ratio]:
@@ -281,52 +323,3 @@ def _measured(
         "reference_p50_ms": 1e3 * float(np.quantile(reference_seconds, 0.5)),
         "reference_p90_ms": 1e3 * float(np.quantile(reference_seconds, 0.9)),
     }
-
-
-def _explained(compared: Compared, ratio: Ratio, asked: Comparison) -> str:
-    measured = (
-        f"{ratio.value:.3f} times as long as {asked.reference}"
-        f" ({ratio.low:.3f} to {ratio.high:.3f}), {ratio.blocks} blocks"
-    )
-    more = f", {asked.effect:.0%} matter: give it more time"
-    return f"{compared}: {measured}{more if compared is Compared.UNSURE else ''}"
-
-
-def _bound_gate(arm: str, stage: str) -> str:
-    return f"latency/{arm}/{stage}"
-
-
-def _comparison_gate(asked: Comparison, stage: str) -> str:
-    return f"latency/{asked.arm}/{stage}/against-{asked.reference}"
-
-
-def _nothing_left(
-    bounds: Bounds, comparisons: Sequence[Comparison], reason: str, reproduce: str
-) -> list[Verdict]:
-    """What is said while every block so far was disturbed."""
-    unsure = partial(Verdict, outcome=Outcome.UNSURE, reason=reason, reproduce=reproduce)
-    return [
-        *(
-            unsure(gate=_bound_gate(arm, stage))
-            for arm, stages in bounds.items()
-            for stage in stages
-        ),
-        *(
-            unsure(
-                gate=_comparison_gate(asked, stage),
-                reason=f"{Compared.UNSURE}: {reason}",
-                numbers={"comparison": str(Compared.UNSURE), "effect": asked.effect},
-            )
-            for asked in comparisons
-            for stage in asked.stages
-        ),
-    ]
-
-
-def _unsure(verdict: Verdict, reason: str) -> Verdict:
-    """The same numbers, which decide nothing on a machine that was too busy."""
-    numbers = dict(verdict.numbers)
-    if "comparison" in numbers:
-        numbers["comparison"] = str(Compared.UNSURE)
-        reason = f"{Compared.UNSURE}: {reason}"
-    return replace(verdict, outcome=Outcome.UNSURE, reason=reason, numbers=numbers)

@@ -18,8 +18,9 @@ from bench.base.progress import progress
 from bench.base.verdict import Outcome, Verdict
 from bench.trust.mutants.gates import files_for, make_gates, select_gates
 from bench.trust.mutants.mutant import Named
+from bench.trust.mutants.planting import changes_of
 from bench.trust.mutants.results import COLUMNS, cells, unexpected, verdicts_of
-from bench.trust.mutants.session import Result, changes_of, run_clean, run_mutants
+from bench.trust.mutants.session import Result, run_clean, run_mutants
 from bench.trust.mutants.tests import Tests, with_tests
 from bench.trust.mutants.write import write_session
 
@@ -50,7 +51,7 @@ def judge(
     """
     started = time.monotonic()
     torch.set_num_threads(1)  # children are as many as there are cores, and threads do not fork
-    changes_of(mutants)
+    changes_of(mutants)  # before any gate runs: one that does not apply ends it
     families = {named.family for named in mutants}
     results: list[Result] = []
     verdicts: list[Verdict] = []

@@ -7,7 +7,7 @@ tracebacks and the sync detector see lines that match.
 
 import inspect
 import linecache
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -63,6 +63,11 @@ def change_of(named: Named) -> Change:
             f"mutant {named.name}: its new text is no Python ({error.msg}); correct it"
         ) from error
     return Change(module_name, file, text)
+
+
+def changes_of(mutants: Sequence[Named]) -> list[Change]:
+    """All changes, in their order; raises `UserError` if one does not apply."""
+    return [change_of(named) for named in mutants]
 
 
 def plant(change: Change) -> None:

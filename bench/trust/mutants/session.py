@@ -9,7 +9,7 @@ from bench.base.errors import UserError
 from bench.trust.mutants.forks import Ended, forked
 from bench.trust.mutants.gates import CHILD_LIMIT_S, GOLDEN, HANG, Gate
 from bench.trust.mutants.mutant import Named
-from bench.trust.mutants.planting import Change, change_of, plant
+from bench.trust.mutants.planting import Change, changes_of, plant
 from bench.trust.mutants.tests import Red
 
 Progress = Callable[[str], None]
@@ -35,11 +35,6 @@ class Result:
     def caught_by(self) -> str | None:
         """The first red gate."""
         return next(iter(self.reds), None)
-
-
-def changes_of(mutants: Sequence[Named]) -> list[Change]:
-    """All changes, before any gate runs; raises `UserError` if one does not apply."""
-    return [change_of(named) for named in mutants]
 
 
 def run_clean(
