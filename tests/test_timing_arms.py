@@ -13,7 +13,8 @@ from torch import Tensor
 from bench.cost.roofline import Ceiling, LlavaShape, answer_floors
 from bench.timing.arms import dense_arm, floors_of, hybrid_arm
 from bench.timing.interleave import timed_call
-from hybrid import HybridConfig, HybridLlava, hybridize
+from hybrid import HybridConfig, HybridLlava, Keep, hybridize
+from hybrid.methods import METHODS
 from tests.llavas import VISION_BLOCKS, batch, random_llava
 
 PLACE, PREFILL, SELECT, DECODE, READ = 1, 10, 100, 1000, 100_000
@@ -140,6 +141,8 @@ CEILING = Ceiling(name="m", flops_per_s=1e9, bytes_per_s=1e9)
         HybridConfig(keep=5, aggregation_layer=1, thresholds=MERGING),
         HybridConfig(keep="0.5", aggregation_layer=2, thresholds=MERGING, capacity=20),
         HybridConfig(keep=5, aggregation_layer=1, thresholds=MERGING, capacity=20, prune="mask"),
+        *(HybridConfig(method=(METHODS[name](Keep(count=9)),)) for name in ("tome", "downsample")),
+        HybridConfig(method=(METHODS["visionzip"](Keep(count=9)),)),
     ],
     ids=str,
 )
@@ -155,6 +158,7 @@ def test_a_floor_is_of_the_tokens_that_each_layer_holds(
         layers=cached_tokens(model, given),
         batch=size,
         new_tokens=new_tokens,
+        projected=projected_tokens(model, given),
     )
 
 
@@ -184,6 +188,17 @@ def towers_tokens(model: HybridLlava, given: Mapping[str, Tensor]) -> list[int]:
     for hook in hooks:
         hook.remove()
     return seen
+
+
+def projected_tokens(model: HybridLlava, given: Mapping[str, Tensor]) -> int:
+    """Tokens that the projector takes on their way into the language model."""
+    seen: list[int] = []
+    hook = model.projector.register_forward_hook(
+        lambda _module, given, _out: seen.append(given[0].shape[1])
+    )
+    model.prefill(model.place(**given), 1)
+    hook.remove()
+    return seen[-1]
 
 
 def cached_tokens(model: HybridLlava, given: Mapping[str, Tensor]) -> list[int]:

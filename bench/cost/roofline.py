@@ -99,11 +99,13 @@ class LlavaShape:
         return 2 * d * d + 2 * d * kv + 3 * d * f
 
 
-def vision(shape: LlavaShape, tokens: Sequence[int], *, batch: int) -> list[Work]:
+def vision(
+    shape: LlavaShape, tokens: Sequence[int], *, batch: int, projected: int | None = None
+) -> list[Work]:
     """Patch embedding, tower and projector.
 
-    tokens: of each tower block that runs, CLS included. The projector takes what the last block
-    leaves, without CLS.
+    tokens: of each tower block that runs, CLS included. projected: tokens that the projector takes,
+    what the last block leaves without CLS if not given.
     """
     d, f, b, size = shape.vision_width, shape.vision_mlp, batch, shape.element_bytes
     patches = shape.image_tokens
@@ -116,7 +118,7 @@ def vision(shape: LlavaShape, tokens: Sequence[int], *, batch: int) -> list[Work
         )
         for n in tokens
     ]
-    kept = (tokens[-1] - 1) * b
+    kept = (tokens[-1] - 1 if projected is None else projected) * b
     projector = [
         _matrix(d, shape.text_width, rows=kept, size=size),
         _matrix(shape.text_width, shape.text_width, rows=kept, size=size),
@@ -191,14 +193,16 @@ def answer_floors(
     layers: Sequence[int],
     batch: int,
     new_tokens: int,
+    projected: int | None = None,
 ) -> dict[str, Floor]:
     """Floors of one answer: `prefill` (vision included), `decode` (a token), `answer` (all).
 
     tower, layers: tokens that each tower block (CLS included) and each language-model layer works
     on in prefill; where shapes are static, the padded ones. new_tokens: length of the answer,
-    its first token included, which prefill yields.
+    its first token included, which prefill yields. projected: as in `vision`.
     """
-    first = [*vision(shape, tower, batch=batch), *prefill(shape, layers, batch=batch)]
+    seen = vision(shape, tower, batch=batch, projected=projected)
+    first = [*seen, *prefill(shape, layers, batch=batch)]
     steps = [
         work
         for step in range(1, new_tokens)

@@ -20,6 +20,8 @@ from bench.cost.roofline import Ceiling, Floor, LlavaShape, answer_floors
 from bench.timing.host import measure_host_ceiling
 from bench.timing.interleave import Arm, Stopwatch
 from hybrid import HybridLlava
+from hybrid.merging import Tokens
+from hybrid.vision import VisionTower
 
 
 def answer_arm(
@@ -79,18 +81,39 @@ def floors_of(
     """
     shape = LlavaShape.from_config(llava.config, element_bytes=llava.dtype.itemsize)
     samples, length = batch["input_ids"].shape
-    blocks, layers = shape.vision_layers, [length] * shape.text_layers
+    tower, projected = [shape.image_tokens + 1] * shape.vision_layers, shape.image_tokens
+    layers = [length] * shape.text_layers
     if hybrid is not None:
-        blocks = len(hybrid.vision.blocks)
+        tower, projected = tower_tokens(hybrid.vision), hybrid.slots
         layers = [length - shape.image_tokens + slots for slots in hybrid.layer_slots]
     return answer_floors(
         shape,
         ceiling,
-        tower=[shape.image_tokens + 1] * blocks,
+        tower=tower,
         layers=layers,
         batch=samples,
         new_tokens=new_tokens,
+        projected=projected,
     )
+
+
+def tower_tokens(vision: VisionTower) -> list[int]:
+    """Tokens of each block that runs, CLS included, behind its merge; its stage is run on `meta`.
+
+    An earlier revision's tower, from before images were made smaller, is taken for one that sees
+    all patches.
+    """
+    blocks = len(vision.blocks)
+    if not hasattr(vision, "across"):
+        return [vision.patches + 1] * blocks
+    tokens = Tokens.unmerged(torch.empty(1, 1 + vision.across**2, 1, device="meta"))
+    counts = []
+    for block in range(blocks):
+        if vision.stage:
+            keys = torch.empty(1, 1, tokens.size.shape[1], 1, device="meta")
+            tokens = vision.stage.merge(block, tokens, keys)
+        counts.append(tokens.size.shape[1])
+    return counts
 
 
 def hybrid_arm(model: HybridLlava, batch: Mapping[str, Tensor], new_tokens: int) -> Arm:

@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="bench.timing.arms:floors_of",
-    old="len(hybrid.vision.blocks)",
-    new="shape.vision_layers",
+    target="bench.timing.arms:tower_tokens",
+    old="len(vision.blocks)",
+    new="vision.model.config.num_hidden_layers",
     source=MADE,
     expected=("harness",),
 )
