@@ -1,0 +1,11 @@
+"""The uniform grid is as wide as its step divides the side, which is more than the budget"""
+
+from bench.trust.mutants.mutant import Mutant
+
+MUTANT = Mutant(
+    target="hybrid.methods.controls:Grid.every",
+    old="len(range(0, side, k)) ** 2",
+    new="(side // k) ** 2",
+    source="HiRED, 144 tokens for 128",
+    expected=("equivalence",),
+)
