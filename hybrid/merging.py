@@ -102,7 +102,7 @@ def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None
         surplus = valid.sum(1, keepdim=True) - capacity
         order = similarity.argsort(dim=1, descending=True, stable=True)
         rank = torch.empty_like(order).scatter_(1, order, _arange_like(order))
-        merged = merged | ((rank < surplus) & similarity.isfinite())
+        merged = merged | ((rank < surplus) & (similarity != float("-inf")))
 
     odd_slots = tokens.size[:, 1::2].shape[1]
     slot = torch.arange(odd_slots, device=metric.device)

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import pytest
 import torch
 
-from hybrid import ConfigError, HybridConfig, hybridize
+from hybrid import ConfigError, HybridConfig, Keep, hybridize
+from hybrid.methods.tome import ToMe
 from hybrid.pruning import random_scores
 from hybrid.rope import consecutive_position_ids
 from tests.llavas import EITHER_WAY, VISION_BLOCKS, Longest, batch, random_llava
@@ -68,3 +69,20 @@ def test_the_random_control_draws_anew_for_each_prompt() -> None:
     scores = random_scores(position, torch.tensor([7, 8, 7]))
     assert torch.equal(scores[0], scores[2])
     assert scores[0].argsort().tolist() != scores[1].argsort().tolist()
+
+
+def test_an_image_that_is_no_numbers_stays_inside_of_its_slots_and_harms_no_other(
+    llava: Any,
+) -> None:
+    """Half precision may overflow, and a cosine with it is no number: such tokens merge first, as
+    a shape that the host knows leaves them no other place."""
+    for config in (
+        HybridConfig(thresholds=MERGING, capacity=7),
+        HybridConfig(method=(ToMe(Keep(count=9)),)),
+    ):
+        model, given = hybridize(llava, config), batch(4)
+        whole = model.prefill(model.place(**vars(given)), 1).logits
+        given.pixel_values[2] = float("nan")
+        broken = model.prefill(model.place(**vars(given)), 1).logits
+        assert broken[2].isnan().all()
+        torch.testing.assert_close(broken[[0, 1, 3]], whole[[0, 1, 3]], rtol=1e-4, atol=1e-4)
