@@ -24,12 +24,15 @@ from tests.commands import Typed
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
 from tests.examples import ROOT, Example, examples
 from tests.git_repositories import commit, git, repository
+from tests.own_methods import mine
 
+__all__ = ["mine"]
 QUESTION = " ".join(re.findall(r'bench demo "([^"]*)"', demo.demo.__doc__ or "")[0].split())
 GPU = "needs the 7B model's weights, and a GPU"
 DOWNLOAD = "downloads"
 MINUTES = "takes minutes"
 PLACEHOLDERS = "its names stand for the reader's own"
+SHORTER = "tests/test_own_methods.py does, on fewer questions"
 NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench accuracy --profile llava-1.5-7b --full": GPU,
     "bench demo photo.jpg 'What is this?' --model llava_v1.5_7b_hybrid": GPU,
@@ -67,6 +70,9 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     " --limit 160": MINUTES,
     "bench sweep --methods NAME --keep 9,18,36": PLACEHOLDERS,
     "bench run --model tiny_NAME": PLACEHOLDERS,
+    "bench run --data tiny-mmbench --model tiny --method mine.py:Mine --keep 18": SHORTER,
+    "bench accuracy --method mine.py:Mine --keep 9": SHORTER,
+    "bench latency --method mine.py:Mine --keep 18": MINUTES,
 }
 RUN: set[str] = set()
 
@@ -136,7 +142,11 @@ def parse(given: list[str]) -> None:
 
 
 @pytest.mark.parametrize("example", of("bench"))
-def test_each_example_is_a_line_that_the_command_takes(example: Example) -> None:
+def test_each_example_is_a_line_that_the_command_takes(
+    example: Example, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "mine.py:Mine" in example.words:
+        monkeypatch.chdir(request.getfixturevalue("mine").parent)
     needs_data = example.words[0] == "run" and "--data" not in example.words
     parse([*example.words, *(["--data", "tiny-mmbench"] if needs_data else [])])
 
@@ -197,12 +207,14 @@ def place(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.mark.usefixtures("place")
-@answers("bench demo", shlex.join(["bench", "demo", QUESTION]))
+@answers(
+    "bench demo", "bench demo --method divprune --keep 9", shlex.join(["bench", "demo", QUESTION])
+)
 def test_demo_answers_as_dense_does_and_draws(typed: Typed, line: str) -> None:
     ran = typed(*words(line))
     assert (ran.code, ran.err) == (0, "")
     dense, hybrid = ran.out.splitlines()[:2]
-    assert dense.removeprefix("dense: ") == hybrid.removeprefix("hybrid: ")
+    assert dense.removeprefix("dense: ") == hybrid.partition(": ")[2]
     if QUESTION in words(line):
         assert dense == "dense: green B"
     assert "demo.png: " in ran.out and Path("demo.png").is_file()

@@ -11,7 +11,7 @@ from torch import Tensor
 from bench.arms.finite import FiniteWatch
 from bench.arms.models import Checkpoint, arm_config
 from bench.arms.profiles import load_profile
-from bench.arms.profiles.settings import ARMS
+from bench.arms.published import ARMS
 from bench.base.errors import UserError
 from bench.cli import main
 from bench.evaluation.runs.recording import RecordingAnswerer

@@ -98,6 +98,19 @@ def test_bounds_that_cannot_be_checked_are_an_error(
         latency_gate(samples(0.5), bounds, reproduce="nox")
 
 
+def test_what_has_no_bound_is_told_and_never_passes() -> None:
+    """However much faster it is: nobody said how fast it must be."""
+    [verdict] = latency_gate(
+        samples(0.1), {}, unbounded={"hybrid": ("prefill",)}, reproduce="nox -s latency"
+    )
+    assert (verdict.gate, verdict.outcome) == ("latency/hybrid/prefill", Outcome.UNSURE)
+    assert verdict.numbers["value"] == pytest.approx(0.1, rel=0.02)
+    assert verdict.reason.startswith("no bound to judge it by: 0.1")
+    assert verdict.reason.endswith("give the profile a highest prefill for hybrid")
+    with pytest.raises(UserError, match="arm 'mine' was not measured"):
+        latency_gate(samples(0.1), {}, unbounded={"mine": ("prefill",)}, reproduce="nox")
+
+
 def test_missing_or_broken_measurements_are_an_error() -> None:
     bounds = {"hybrid": {"prefill": 1.0}}
     with pytest.raises(UserError, match="not measured: arms are none"):

@@ -14,8 +14,10 @@ import pytest
 from pytest_benchmark.stats import Stats
 
 import bench
+from bench.arms.own import known
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
+from bench.base.verdict import Outcome
 from bench.cli import main
 from bench.gates.noise import NoiseFloor, verdict_line
 from bench.gates.speed import ARMS, Request, speed_gate
@@ -26,6 +28,9 @@ from bench.timing.revision import this_checkout
 from bench.timing.samples import Samples
 from hybrid import Keep
 from tests.git_repositories import commit, git, repository
+from tests.own_methods import mine
+
+__all__ = ["mine"]
 
 PROFILE = load_profile("tiny")
 ORIGIN = Origin(
@@ -61,6 +66,26 @@ def test_every_arm_is_timed_in_one_job_with_its_peak_and_its_conditions(tmp_path
     samples = Samples.load(tmp_path / "latency-batch-1.json")
     assert samples == measured.samples["batch 1"]
     assert set(samples.conditions[0]) == set(ARMS)
+
+
+def test_an_arm_that_is_asked_for_is_timed_alone_and_held_to_its_own_bounds(
+    tmp_path: Path, mine: Path
+) -> None:
+    asked = replace(request_for(tmp_path, keep="9"), arm=known(f"{mine}:Mine"), budget_s=1.0)
+    measured = speed_gate(asked)
+    assert {row.arm for row in measured.timed} == {"dense", "off", "Mine"}
+    stages = [f"batch-1/latency/Mine/{stage}" for stage in ("prefill", "decode", "answer")]
+    assert [verdict.gate for verdict in measured.verdicts] == stages
+    assert {verdict.outcome for verdict in measured.verdicts} == {Outcome.UNSURE}
+    assert asked.job.arm == f"{mine}:Mine"
+    bounds = {1: {"hybrid": {"answer": 0.1}, f"{mine}:Mine": {"answer": 9.0}}}
+    gate = replace(asked.profile.timing, bounds=bounds)
+    bounded = replace(asked, profile=replace(asked.profile, latency=gate))
+    assert bounded.bounds(1) == {"Mine": {"answer": 9.0}}
+    assert replace(bounded, arm=None).bounds(1) == {
+        "hybrid": {"answer": 0.1},
+        "Mine": {"answer": 9.0},
+    }
 
 
 @pytest.mark.parametrize("keep", ["1", "18", "36", "none", "0.7", "0.123456789", ".5", "0.05"])

@@ -8,7 +8,7 @@ import pytest
 
 from bench.arms.models import arm_config
 from bench.arms.profiles import FOLDER, load_profile
-from bench.arms.profiles.settings import ARMS
+from bench.arms.published import ARMS
 from bench.base.errors import UserError
 from bench.cli.heeded import IDLE, demand_arm_heeds
 from hybrid import Keep

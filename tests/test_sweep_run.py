@@ -67,7 +67,11 @@ def test_methods_stand_beside_chance_and_are_told_apart_in_words(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("keep", "methods", "line"),
-    [("none", "divprune", "each is a budget"), ("9", "best", "choose from tome,")],
+    [
+        ("none", "divprune", "each is a budget"),
+        ("9", "best", "no arm 'best': .* tome,"),
+        ("9", "dense", "choose from tome,"),
+    ],
 )
 def test_methods_need_names_and_budgets(keep: str, methods: str, line: str) -> None:
     with pytest.raises(UserError, match=line):

@@ -17,10 +17,10 @@ from bench.arms.checkpoint.files import demand_safetensors, some_of
 from bench.arms.checkpoint.identity import checkpoint_files, processor_hash, weights_hash
 from bench.arms.greedy import answer_greedily, stored_settings
 from bench.arms.image_sizes import ImageSizes, said
+from bench.arms.own import known, own_of
 from bench.arms.processor import fit_processor
 from bench.arms.profiles import DTYPES as DTYPE_NAMES
 from bench.arms.profiles import Profile
-from bench.arms.profiles.settings import ARMS
 from bench.arms.published import METHODS
 from bench.base.errors import UserError
 from hybrid import HybridConfig, HybridLlava, Keep
@@ -33,7 +33,10 @@ def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
     """What an arm reduces; None is transformers as it ships.
 
     `random`, `lowest` and `compact` are the hybrid with one thing broken, at the same budget; the
-    names of `hybrid.methods` are these methods alone.
+    names of `hybrid.methods`, and of methods that `bench.arms.own` knows, are these methods alone.
+
+    Raises:
+        UserError: there is no such arm.
     """
     reduction = profile.reduction
     merging: dict[str, Any] = {
@@ -60,7 +63,9 @@ def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
             return HybridConfig(**merging, **pruning, rope="compact")
     if arm in METHODS:
         return HybridConfig(method=(METHODS[arm](keep),))
-    raise UserError(f"no arm {arm!r}: choose one of {', '.join(ARMS)}")
+    own = own_of(known(arm))
+    assert own is not None  # what ships is above
+    return HybridConfig(method=(own.of(keep),))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from bench.base.errors import UserError
 from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import (
     DEFAULT_MATCHER,
+    ArmOption,
     BatchOption,
     DtypeOption,
     KeepOption,
@@ -25,6 +26,7 @@ from bench.cli.options import (
     command_line,
     given_options,
     leave,
+    method_settings,
 )
 
 app = typer.Typer()
@@ -47,7 +49,7 @@ def accuracy(
     ] = False,
     batch_size: BatchOption = None,
     matcher: MatcherOption = DEFAULT_MATCHER,
-    arm: Annotated[str, typer.Option(help="The arm that is judged against dense.")] = "hybrid",
+    chosen_arm: ArmOption = None,
     prompt: Annotated[
         str, typer.Option(help="What MMBench is asked in: vlmevalkit, llava or lmms-eval.")
     ] = "vlmevalkit",
@@ -66,11 +68,12 @@ def accuracy(
         ),
     ] = None,
 ) -> None:
-    """Gate on accuracy: dense and hybrid on MMBench and COCO, paired sample by sample.
+    """Gate on accuracy: dense and an arm, the hybrid if none is named, paired sample by sample.
 
     `gate` is the same command.
 
     Examples: python -m bench accuracy --keep 9
+              python -m bench accuracy --method mine.py:Mine --keep 9
               python -m bench accuracy --profile llava-1.5-7b --full
     """
     if weights is Weights.RANDOM:
@@ -100,6 +103,7 @@ def accuracy(
     from bench.report.write import write_report
 
     demand_alone()
+    arm = chosen_arm or "hybrid"
     chosen = load_profile(profile, thresholds).in_dtype(dtype)
     if full:
         chosen = chosen.on_all_data()
@@ -135,7 +139,7 @@ def accuracy(
     if flips:
         cells = [category_cells(row) for row in flips]
         print_table(Console(), CATEGORY_TITLE, CATEGORY_COLUMNS, cells)
-    settings = {"profile": profile, "keep": str(kept), "arm": arm}
+    settings = {"profile": profile, "keep": str(kept), "arm": arm} | method_settings(arm)
     if dtype is not None:
         settings["dtype"] = dtype
     if limit is not None:

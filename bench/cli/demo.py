@@ -7,7 +7,13 @@ import typer
 
 from bench.base.errors import UserError
 from bench.cli.heeded import demand_arm_heeds, demand_heeded
-from bench.cli.options import KeepOption, OwnProfileOption, ThresholdsOption
+from bench.cli.options import (
+    ArmOption,
+    KeepOption,
+    OwnProfileOption,
+    ThresholdsOption,
+    model_or_default,
+)
 
 app = typer.Typer()
 
@@ -32,6 +38,7 @@ def demo(
         ),
     ] = None,
     profile_file: OwnProfileOption = None,
+    chosen_arm: ArmOption = None,
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
     out: Annotated[Path, typer.Option(help="Where the picture is written.")] = Path("demo.png"),
@@ -41,13 +48,14 @@ def demo(
     Examples: python -m bench demo
               python -m bench demo "What is the colour of the triangle shown here? A. red B. green
               C. blue D. white"
+              python -m bench demo --method divprune --keep 9
               python -m bench demo photo.jpg "What is this?" --model llava_v1.5_7b_hybrid
     """
     from rich.console import Console
 
     from bench.arms.models import resolve_keep
     from bench.arms.needs import prepare
-    from bench.arms.profiles import hybrid_of, load_profile, profile_of_model
+    from bench.arms.profiles import load_profile, profile_of_model
     from bench.base.tables import print_line, print_table
     from bench.evaluation.runs.ranks import demand_alone
     from bench.report.cells import in_time
@@ -55,7 +63,8 @@ def demo(
 
     demand_alone()
     image, question = _image_and_question(words or [])
-    name, arm = profile_of_model(model or hybrid_of(profile_file), profile_file)
+    named = model_or_default(model, profile_file, chosen_arm)
+    name, arm = profile_of_model(named, profile_file)
     profile = load_profile(name, thresholds)
     demand_arm_heeds(profile, arm, keep=keep, thresholds=thresholds)
     if arm == "off":

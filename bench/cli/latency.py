@@ -8,6 +8,7 @@ import typer
 from bench.arms.weights import Weights
 from bench.cli.heeded import demand_heeded
 from bench.cli.options import (
+    ArmOption,
     DtypeOption,
     KeepOption,
     ProfileOption,
@@ -17,6 +18,7 @@ from bench.cli.options import (
     command_line,
     given_options,
     leave,
+    method_settings,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ app = typer.Typer()
 def latency(
     context: typer.Context,
     profile: ProfileOption = "tiny",
+    arm: ArmOption = None,
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
     work_dir: WorkDirOption = Path("outputs"),
@@ -92,6 +95,11 @@ def latency(
 
         python -m bench latency --against main --smallest-effect 0.03 --budget 120
 
+    Is a method of mine faster than dense? Its bounds are a key of the profile; without one the
+    ratio is measured and the verdict UNSURE.
+
+        python -m bench latency --method mine.py:Mine --keep 18
+
     What could this machine tell apart today?
 
         python -m bench latency --aa
@@ -135,6 +143,7 @@ def latency(
         smallest_effect=smallest_effect,
         reproduce=command_line(),
         weights=weights,
+        arm=arm,
     )
     prepare(
         chosen,
@@ -150,11 +159,14 @@ def latency(
     print_timings(measured.timed, title=f"timings: an answer of {chosen.timing.new_tokens} tokens")
     _print_conditions(measured.samples)
     print()
-    print_verdicts(measured.verdicts, title=f"latency: {profile}, keep {kept}")
+    of = "" if arm is None else f"{arm}, "
+    print_verdicts(measured.verdicts, title=f"latency: {of}{profile}, keep {kept}")
     settings = {"profile": profile, "keep": str(kept)}
+    if arm is not None:  # another series of `bench history`
+        settings |= {"arm": arm} | method_settings(arm)
     if dtype is not None:
         settings["dtype"] = dtype
-    if weights is Weights.RANDOM:  # another series of `bench history`
+    if weights is Weights.RANDOM:  # likewise
         settings["weights"] = str(weights)
     write_report(
         work_dir,
@@ -184,7 +196,7 @@ def _noise_floor(request: "Request") -> None:
 
     floors, samples = noise_floor(request)
     console = Console()
-    title = f"noise floor: the hybrid against itself, {request.budget:g} s a batch size"
+    title = f"noise floor: {request.timed} against itself, {request.budget:g} s a batch size"
     print_table(console, title, COLUMNS, [floor.cells() for floor in floors])
     _print_conditions(samples)
     busy = [taken.too_busy for taken in samples.values() if taken.too_busy]

@@ -36,6 +36,28 @@ KeepOption = Annotated[
         "Comes before FASTV_K, which comes before the profile."
     ),
 ]
+
+
+def _known_arm(arm: str | None) -> str | None:
+    """By the name that it has as an arm; raises UserError for none."""
+    if arm is None:
+        return None
+    from bench.arms.own import known
+
+    return known(arm)
+
+
+ArmOption = Annotated[
+    str | None,
+    typer.Option(
+        "--arm",
+        "--method",
+        callback=_known_arm,
+        metavar="NAME",
+        help="Which reduction: hybrid, fastv, divprune (`python -m bench methods` lists them), or "
+        "a method of your own, mine.py:Mine.",
+    ),
+]
 ThresholdsOption = Annotated[
     str | None,
     typer.Option(
@@ -158,8 +180,43 @@ def given_options(context: typer.Context, without: Collection[str] = ()) -> list
     return arguments
 
 
+def named_with(model: str, profile_file: str | None, arm: str | None) -> str:
+    """The model's name with `arm` in it. Raises UserError if it has another one."""
+    if arm is None:
+        return model
+    from bench.arms.profiles import profile_of_model
+
+    _, has = profile_of_model(model, profile_file)
+    if has != "dense":
+        dense = model.removesuffix(f"_{has}")
+        raise UserError(f"--model {model} names an arm already: give {dense} with --arm {arm}")
+    return model if arm == "dense" else f"{model}_{arm}"
+
+
+def model_or_default(model: str | None, profile_file: str | None, arm: str | None) -> str:
+    """The same where the profile's hybrid is what is meant if nothing is said."""
+    from bench.arms.profiles import hybrid_of
+
+    if model is None and arm is None:
+        return hybrid_of(profile_file)
+    dense = hybrid_of(profile_file).removesuffix("_hybrid")
+    return named_with(model or dense, profile_file, arm)
+
+
+def method_settings(arm: str | None) -> dict[str, str]:
+    """What a report says of a user's own method: another text of it is another series."""
+    from bench.arms.own import own_of
+
+    own = None if arm is None else own_of(arm)
+    return {} if own is None else {"method": own.digest}
+
+
 def _anywhere(name: str, value: object) -> str:
     """A path in full; any other value as it is."""
+    if name in ("arm", "chosen_arm"):
+        from bench.arms.own import where
+
+        return where(str(value))
     is_file = name == "profile" and str(value).endswith(".toml")
     is_file |= name == "thresholds" and Path(str(value)).is_file()
     is_file |= isinstance(value, Path)

@@ -9,6 +9,7 @@ import typer
 from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import (
     DEFAULT_MATCHER,
+    ArmOption,
     BatchOption,
     KeepOption,
     LimitOption,
@@ -23,6 +24,7 @@ from bench.cli.options import (
     TokeniserOption,
     VerboseOption,
     WorkDirOption,
+    named_with,
 )
 
 app = typer.Typer()
@@ -45,10 +47,11 @@ def run(
         typer.Option(
             help="tiny or llava_v1.5_7b (dense), or that followed by "
             "_off, _dymu, _fastv, _hybrid, _random, _lowest, "
-            "_compact."
+            "_compact, or a method's name; or dense with --arm."
         ),
     ],
     profile_file: OwnProfileOption = None,
+    chosen_arm: ArmOption = None,
     keep: KeepOption = None,
     thresholds: ThresholdsOption = None,
     work_dir: WorkDirOption = Path("outputs"),
@@ -71,7 +74,8 @@ def run(
 ) -> None:
     """Let a model answer a data set, and score the answers.
 
-    Example: python -m bench run --data tiny-mmbench --model tiny_hybrid --keep 36
+    Examples: python -m bench run --data tiny-mmbench --model tiny_hybrid --keep 36
+              python -m bench run --data tiny-mmbench --model tiny --method mine.py:Mine --keep 18
     """
     from bench.arms.models import arm_config, load_checkpoint, resolve_keep
     from bench.arms.needs import prepare
@@ -82,6 +86,7 @@ def run(
     from bench.report.terminal import print_score
     from bench.tasks.subsets import load_subset
 
+    model = named_with(model, profile_file, chosen_arm)
     name, arm = profile_of_model(model, profile_file)
     profile = load_profile(name, thresholds)
     demand_arm_heeds(profile, arm, keep=keep, thresholds=thresholds)

@@ -9,6 +9,7 @@ from bench.arms.weights import Weights
 from bench.base.errors import UserError
 from bench.cli.heeded import demand_arm_heeds, demand_heeded
 from bench.cli.options import (
+    ArmOption,
     KeepOption,
     OwnProfileOption,
     WeightsOption,
@@ -16,6 +17,8 @@ from bench.cli.options import (
     command_line,
     given_options,
     leave,
+    method_settings,
+    model_or_default,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ def syncs(
         typer.Option(help="The model that is watched; tiny_hybrid, or the profile's hybrid."),
     ] = None,
     profile_file: OwnProfileOption = None,
+    chosen_arm: ArmOption = None,
     keep: KeepOption = None,
     weights: WeightsOption = Weights.CHECKPOINT,
     static: Annotated[
@@ -76,7 +80,7 @@ def syncs(
         verdicts = [static_verdict(reproduce=command_line())]
         print_verdicts(verdicts, title="waits")
         leave(verdicts)
-    from bench.arms.profiles import hybrid_of, load_profile, profile_of_model
+    from bench.arms.profiles import load_profile, profile_of_model
     from bench.gates.sync.gate import watch
     from bench.gates.sync.subjects import subject
     from bench.report.history.store import history_file
@@ -91,7 +95,7 @@ def syncs(
             "--require-gpu: torch sees no CUDA device; run this on a machine with one and a CUDA"
             " build of torch, or leave the flag out"
         )
-    watched_model = model or hybrid_of(profile_file)
+    watched_model = model_or_default(model, profile_file, chosen_arm)
     names = [watched_model] if compare is None else [watched_model, compare]
     subjects = [subject(name, keep, profile_file=profile_file, weights=weights) for name in names]
     if keep is not None and not any(of.config and of.config.budget.prunes for of in subjects):
@@ -114,6 +118,7 @@ def syncs(
         json_file=json_file,
     )
     settings = {"model": watched_model, **({} if keep is None else {"keep": keep})}
+    settings |= method_settings(chosen_arm)
     options = given_options(context, without=("json_file", "stack"))
     write_report(
         work_dir,
@@ -165,7 +170,7 @@ def _judge(
         print(report.text())
     else:
         print(SKIPPED)
-    print_verdicts(verdicts, title=f"waits: {of.name}, keep {of.config.budget}")
+    print_verdicts(verdicts, title=f"waits: {of.name}, keep {keep or of.config.budget}")
     document["verdicts"] = [
         {"gate": v.gate, "outcome": str(v.outcome), "reason": v.reason} for v in verdicts
     ]

@@ -19,7 +19,11 @@ from bench.timing.samples import DISTURBED, Samples
 Bounds = Mapping[str, Mapping[str, float]]
 """Arm -> stage -> the highest acceptable ratio to the reference arm; `hybrid-to-off`: to off."""
 
+Unbounded = Mapping[str, Sequence[str]]
+"""Arm -> stages that are measured, and that there is no bound on."""
+
 DENSE, UNREDUCED = "dense", "off"
+NOTHING: Unbounded = {}
 
 CONFIDENCE = 0.99  # that no verdict of a job is wrong where two arms are equal, or on its bound
 LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -37,6 +41,7 @@ def latency_gate(
     bounds: Bounds,
     comparisons: Sequence[Comparison] = (),
     *,
+    unbounded: Unbounded = NOTHING,
     reproduce: str,
     reference: str = DENSE,
     confidence: float = CONFIDENCE,
@@ -50,16 +55,17 @@ def latency_gate(
 
     A bound: PASS if the upper end of the ratio's interval is at most the bound, FAIL if its lower
     end is above it, else UNSURE. A comparison: `bench.gates.compared`, in
-    `numbers["comparison"]`. All UNSURE if the machine was too busy.
+    `numbers["comparison"]`. What is `unbounded` is UNSURE, and its ratio told. All UNSURE if the
+    machine was too busy.
 
     Raises UserError for questions that are none or make no sense, for arms or stages that were
     not measured, and for samples that are no durations.
     """
     arms = samples.blocks[0] if samples.blocks else ()
-    check_questions(bounds, comparisons, arms=arms, reference=reference)
+    check_questions(bounds, comparisons, unbounded, arms=arms, reference=reference)
     return [
         question.answered(samples, confidence, reproduce)
-        for question in questions(bounds, comparisons, reference)
+        for question in questions(bounds, comparisons, unbounded, reference)
     ]
 
 
@@ -68,6 +74,7 @@ def measure_until_decided(
     bounds: Bounds,
     comparisons: Sequence[Comparison] = (),
     *,
+    unbounded: Unbounded = NOTHING,
     budget_s: float,
     clock: Clock,
     threads: int,
@@ -84,7 +91,7 @@ def measure_until_decided(
     asks for more than this call does. `rarely`: as in `interleaved_blocks`. `progress` is told
     the share of the budget that is spent, and the blocks done.
     """
-    check_questions(bounds, comparisons, arms=arms, reference=reference)
+    check_questions(bounds, comparisons, unbounded, arms=arms, reference=reference)
     if not budget_s > 0:
         raise UserError(f"latency budget is {budget_s} seconds: give a positive number")
     started = time.monotonic()
@@ -95,13 +102,14 @@ def measure_until_decided(
             samples,
             bounds,
             comparisons,
+            unbounded=unbounded,
             reproduce=reproduce,
             reference=reference,
             confidence=confidence,
         )
         return samples, verdicts
 
-    asked = len(questions(bounds, comparisons, reference))
+    asked = len(questions(bounds, comparisons, unbounded, reference))
     source = interleaved_blocks(arms, clock=clock, threads=threads, warmup=warmup, rarely=rarely)
     with closing(source):
         return judged_in_looks(
@@ -156,16 +164,17 @@ def confidence_of_look(among: int) -> float:
 def check_questions(
     bounds: Bounds,
     comparisons: Sequence[Comparison],
+    unbounded: Unbounded,
     *,
     arms: Collection[str],
     reference: str,
 ) -> None:
     """Raises UserError unless something is asked, of arms that are there, with sane bounds."""
-    if not any(bounds.values()) and not comparisons:
+    if not any((*bounds.values(), *unbounded.values())) and not comparisons:
         raise UserError("no latency bounds: give at least one in the profile's [gates.latency]")
     compared = [arm for one in comparisons for arm in (one.arm, one.reference)]
     bounded = [arm for name in bounds for arm in _pair(name, reference)]
-    for arm in (*bounded, *compared):
+    for arm in (*bounded, *compared, *unbounded):
         if arm not in arms:
             raise UserError(
                 f"latency arm {arm!r} was not measured: arms are {', '.join(arms) or 'none'}"
@@ -182,7 +191,7 @@ def check_questions(
                 )
 
 
-def arms_in(bounds: Bounds) -> list[str]:
+def arms_in(bounds: Iterable[str]) -> list[str]:
     """Those that bounds are on, each once; the reference only where one names it."""
     return list(dict.fromkeys(arm for name in bounds for arm in name.split(_TO)))
 
@@ -200,7 +209,8 @@ def _pair(name: str, reference: str) -> tuple[str, str]:
 class Question:
     """How long one stage of `arm` takes, in times of `reference`: it becomes one verdict.
 
-    One of the two is given. bound: the highest acceptable ratio. effect: the smallest that matters.
+    One of the two is given, or nothing says what would be too long. bound: the highest acceptable
+    ratio. effect: the smallest that matters.
     """
 
     gate: str
@@ -238,15 +248,23 @@ class Question:
                 f"{compared}: {times} ({ratio.low:.3f} to {ratio.high:.3f}), {ratio.blocks} blocks"
             )
             return compared.outcome, said + (more if compared is Compared.UNSURE else "")
-        assert self.bound is not None
-        outcome = decide(passes=ratio.high <= self.bound, fails=ratio.low > self.bound)
-        said = (
-            f"{ADVICE[outcome]}: {times}, at most {self.bound:.3f} allowed, {ratio.blocks} blocks"
-        )
+        if self.bound is None:
+            outcome = Outcome.UNSURE
+            said = (
+                f"no bound to judge it by: {times} ({ratio.low:.3f} to {ratio.high:.3f}),"
+                f" {ratio.blocks} blocks; give the profile a highest {self.stage} for {self.arm}"
+            )
+        else:
+            outcome = decide(passes=ratio.high <= self.bound, fails=ratio.low > self.bound)
+            said = (
+                f"{ADVICE[outcome]}: {times}, at most {self.bound:.3f} allowed,"
+                f" {ratio.blocks} blocks"
+            )
         if parts := _parts(samples, self.arm, self.reference, self.stage, confidence):
             said += f"; made of {', '.join(_said(*part) for part in parts.items())}"
             numbers |= _as_numbers(parts)
-        numbers |= {"must_be": "<=", "bound": self.bound}
+        if self.bound is not None:
+            numbers |= {"must_be": "<=", "bound": self.bound}
         return outcome, said
 
     def _undecided(self, why: str, numbers: dict[str, float | str]) -> tuple[Outcome, str]:
@@ -256,8 +274,10 @@ class Question:
         return Outcome.UNSURE, f"{Compared.UNSURE}: {why}"
 
 
-def questions(bounds: Bounds, comparisons: Sequence[Comparison], reference: str) -> list[Question]:
-    """One for each stage of each bound, then of each comparison."""
+def questions(
+    bounds: Bounds, comparisons: Sequence[Comparison], unbounded: Unbounded, reference: str
+) -> list[Question]:
+    """One for each stage of each bound, of each comparison, and of what is unbounded."""
     bounded = [
         Question(gate=f"latency/{name}/{stage}", arm=arm, reference=other, stage=stage, bound=bound)
         for name, stages in bounds.items()
@@ -275,7 +295,12 @@ def questions(bounds: Bounds, comparisons: Sequence[Comparison], reference: str)
         for one in comparisons
         for stage in one.stages
     ]
-    return bounded + compared
+    measured = [
+        Question(gate=f"latency/{arm}/{stage}", arm=arm, reference=reference, stage=stage)
+        for arm, stages in unbounded.items()
+        for stage in stages
+    ]
+    return bounded + compared + measured
 
 
 def _parts(

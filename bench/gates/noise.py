@@ -1,4 +1,4 @@
-"""Today's noise floor: the hybrid arm against itself, timed as two revisions would be."""
+"""Today's noise floor: an arm against itself, timed as two revisions would be."""
 
 import math
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.base.progress import progress
 from bench.gates.latency import confidence_of_look
-from bench.gates.speed import HYBRID, STAGES, Request
+from bench.gates.speed import STAGES, Request
 from bench.report.cells import in_time
 from bench.timing.clock import clock_for
 from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup
@@ -17,7 +17,7 @@ from bench.timing.remote import pools
 from bench.timing.revision import this_checkout
 from bench.timing.samples import Samples
 
-AGAIN = "hybrid again"
+AGAIN = "again"
 COLUMNS = ("case", "stage", "p50", "ratio to itself", "interval", "smallest effect", "blocks")
 
 
@@ -57,7 +57,7 @@ class NoiseFloor:
 
 
 def noise_floor(request: Request) -> tuple[list[NoiseFloor], dict[str, Samples]]:
-    """Times the hybrid against itself for the whole budget of each batch size, in processes of
+    """Times the arm against itself for the whole budget of each batch size, in processes of
     their own, as `--against` does. Also the raw timings of each case, which are saved.
 
     Raises UserError if something could not be measured.
@@ -66,14 +66,14 @@ def noise_floor(request: Request) -> tuple[list[NoiseFloor], dict[str, Samples]]
     floors: list[NoiseFloor] = []
     taken: dict[str, Samples] = {}
     confidence = confidence_of_look(len(request.batches) * len(STAGES))
-    with pools({HYBRID: head, AGAIN: head}, request.job, processes) as ready:
+    with pools({request.timed: head, AGAIN: head}, request.job, processes) as ready:
         for batch in request.batches:
             case = f"batch {batch}"
             arms = {name: pool.arm(batch) for name, pool in ready.items()}
             samples = taken[case] = _whole_budget(arms, request, title=f"noise, {case}")
             request.work_dir.mkdir(parents=True, exist_ok=True)
             samples.save(request.work_dir / f"latency-noise-batch-{batch}.json")
-            floors += [_floor(samples, case, stage, confidence) for stage in STAGES]
+            floors += [_floor(samples, request.timed, case, stage, confidence) for stage in STAGES]
     return floors, taken
 
 
@@ -94,8 +94,8 @@ def _whole_budget(arms: Mapping[str, Arm], request: Request, *, title: str) -> S
     return samples_of(taken, setup(clock, threads))
 
 
-def _floor(samples: Samples, case: str, stage: str, confidence: float) -> NoiseFloor:
-    seconds = samples.seconds(HYBRID, stage)
+def _floor(samples: Samples, arm: str, case: str, stage: str, confidence: float) -> NoiseFloor:
+    seconds = samples.seconds(arm, stage)
     ratio = paired_ratio(seconds, samples.seconds(AGAIN, stage), confidence)
     middle = sorted(seconds.flat)[seconds.size // 2]
     return NoiseFloor(case=case, stage=stage, seconds=float(middle), ratio=ratio)

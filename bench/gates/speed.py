@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
+from bench.arms.own import named, where
 from bench.arms.profiles import Profile
 from bench.arms.weights import Weights
 from bench.base.progress import progress
 from bench.base.verdict import Verdict
 from bench.gates.compared import SMALLEST_EFFECT, Comparison
-from bench.gates.latency import arms_in, measure_until_decided
+from bench.gates.latency import Bounds, arms_in, measure_until_decided
 from bench.report.timing import Timing, timings
 from bench.timing.arms import ceiling_of
 from bench.timing.case import Case, timed_model
@@ -38,6 +39,7 @@ class Request:
         smallest_effect: that matters between two revisions; the profile's if None.
         reproduce: the command that measures it again.
         weights: random ones are timed on random prompts of 64 words and an image.
+        arm: judged alone, beside dense and off; all that the profile bounds if None.
     """
 
     profile: Profile
@@ -49,6 +51,12 @@ class Request:
     smallest_effect: float | None
     reproduce: str
     weights: Weights = Weights.CHECKPOINT
+    arm: str | None = None
+
+    @property
+    def timed(self) -> str:
+        """The arm that is compared with another revision's, or with itself."""
+        return self.arm or HYBRID
 
     @property
     def device(self) -> torch.device:
@@ -67,6 +75,16 @@ class Request:
     def batches(self) -> list[int]:
         return list(self.profile.timing.bounds)
 
+    def bounds(self, batch: int) -> Bounds:
+        """Those of the profile, of `arm` if one was asked for; a user's arms by their names.
+
+        Raises UserError for a bound on a method that does not load.
+        """
+        found = {named(arm): stages for arm, stages in self.profile.timing.bounds[batch].items()}
+        if self.arm is None:
+            return found
+        return {name: stages for name, stages in found.items() if arms_in([name])[0] == self.arm}
+
     @property
     def job(self) -> Job:
         """The hybrid in processes of its own, at every batch size."""
@@ -74,7 +92,7 @@ class Request:
             profile=self.profile_name,
             thresholds=self.thresholds,
             keep=_as_text(self.keep),
-            arm=HYBRID,
+            arm=where(self.timed),
             batches=self.batches,
             weights=self.weights,
         )
@@ -102,40 +120,47 @@ def speed_gate(request: Request, against: str | None = None) -> Measured:
     head = this_checkout()
     with (
         checked_out(against, head.hybrid) as base,
-        pools({HYBRID: head, BASE: base}, request.job, request.profile.timing.processes) as ready,
+        pools(
+            {request.timed: head, BASE: base}, request.job, request.profile.timing.processes
+        ) as ready,
     ):
         return _measure(request, ready)
 
 
 def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
     """elsewhere: arms that run in processes of their own."""
-    profile, gate = request.profile, request.profile.timing
+    profile = request.profile
     model = timed_model(profile, request.weights)
     clock = clock_for(request.device)
     ceiling = ceiling_of(model.llava, profile.model.threads)
     comparisons = (
-        [Comparison(arm=HYBRID, reference=BASE, stages=STAGES, effect=request.effect)]
+        [Comparison(arm=request.timed, reference=BASE, stages=STAGES, effect=request.effect)]
         if BASE in elsewhere
         else []
     )
-    among = sum(len(stages) for bounds in gate.bounds.values() for stages in bounds.values())
-    among += len(gate.bounds) * len(STAGES) * len(comparisons)
+    asked = {batch: request.bounds(batch) for batch in request.batches}
+    among = sum(len(stages) for bounds in asked.values() for stages in bounds.values())
+    among += len(asked) * len(STAGES) * len(comparisons)
+    among += len(STAGES) * sum(not bounds for bounds in asked.values())
     verdicts: list[Verdict] = []
     timed: list[Timing] = []
     taken: dict[str, Samples] = {}
-    for batch, bounds in gate.bounds.items():
+    for batch, bounds in asked.items():
         case = Case.of(profile, model, request.keep, batch)
-        here = [arm for arm in dict.fromkeys([*ARMS, *arms_in(bounds)]) if arm not in elsewhere]
+        beside = ARMS if request.arm is None else (*ARMS[:2], request.arm)
+        here = [arm for arm in dict.fromkeys([*beside, *arms_in(bounds)]) if arm not in elsewhere]
+        unbounded = {} if bounds or comparisons else {request.timed: STAGES}
         arms: dict[str, Arm] = {name: case.arm(name) for name in here}
         peaks = {name: peak_bytes(arm, clock, model.llava) for name, arm in arms.items()}
         arms |= {name: pool.arm(batch) for name, pool in elsewhere.items()}
         peaks |= {name: pool.peak_bytes(batch) for name, pool in elsewhere.items()}
-        floors = {name: case.floors(name, ceiling) for name in (*here, HYBRID) if ceiling}
+        floors = {name: case.floors(name, ceiling) for name in (*here, request.timed) if ceiling}
         with progress(f"latency, batch {batch}") as bar:
             samples, judged = measure_until_decided(
                 arms,
                 bounds,
                 comparisons,
+                unbounded=unbounded,
                 budget_s=request.budget,
                 clock=clock,
                 threads=profile.model.threads,

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from bench.arms.models import Answerer, load_checkpoint
+from bench.arms.own import known, own_of
 from bench.arms.profiles import Profile, load_profile, profile_of_model
+from bench.arms.published import METHODS
 from bench.base.errors import UserError
 from bench.tasks import Sample
-from hybrid import HybridConfig
+from hybrid import HybridConfig, Keep
 from hybrid.config import ConfigError
 from hybrid.state import Trace
 
@@ -96,10 +98,25 @@ def _config(document: Mapping[str, Any]) -> HybridConfig:
     settings = dict(document.get("config", {}))
     if settings.get("implementation") == "transformers":
         raise UserError("it is transformers' own model, which keeps every patch")
+    if "method" in settings:
+        return _method_config(document)
     try:
         return HybridConfig(**settings)
     except (TypeError, ConfigError) as error:
         raise UserError(f"its run.json has no config that this version knows ({error})") from error
+
+
+def _method_config(document: Mapping[str, Any]) -> HybridConfig:
+    """Raises UserError if the method is not here, or is another by now."""
+    asked = document.get("asked", {})
+    if not {"arm", "keep"} <= asked.keys():
+        raise UserError("its run.json does not say which method it is")
+    own = own_of(known(asked["arm"]))
+    if dict(document.get("method", {})) != dict(own.files if own else {}):
+        raise UserError(f"{asked['arm']} has been edited since")
+    keep = Keep.parse(asked["keep"])
+    make = own.of if own else METHODS[asked["arm"]]
+    return HybridConfig(method=(make(keep),))
 
 
 def model_views(pixel_values: torch.Tensor, image_processor: Any) -> list[Image.Image]:

@@ -6,7 +6,15 @@ Only a shipped profile names what lies in the installed packages.
 from dataclasses import replace
 from pathlib import Path
 
-from bench.arms.profiles.settings import PACKAGES, Data, ModelProfile, ProfileFile
+from bench.arms.own import is_file
+from bench.arms.profiles.settings import (
+    PACKAGES,
+    Data,
+    Gates,
+    LatencyGate,
+    ModelProfile,
+    ProfileFile,
+)
 from bench.base.errors import UserError
 from bench.base.home import expanded
 from bench.tasks.sources.hub import PREFIX
@@ -36,7 +44,7 @@ def resolved(settings: ProfileFile, file: Path) -> ProfileFile:
         settings,
         model=replace(settings.model, checkpoint=_checkpoint(settings.model, folder, file)),
         data=_data(settings.data, folder),
-        gates=replace(gates, mmbench=questions, coco=captions),
+        gates=replace(gates, mmbench=questions, coco=captions, latency=_latency(gates, folder)),
     )
 
 
@@ -66,6 +74,17 @@ def _checkpoint(model: ModelProfile, folder: Path, file: Path) -> str:
             f" {folder}, or a Hugging Face id"
         )
     return text
+
+
+def _latency(gates: Gates, folder: Path) -> LatencyGate | None:
+    """Bounds of methods in files name them by absolute paths."""
+    if gates.latency is None:
+        return None
+    bounds = {
+        batch: {at(arm, folder) if is_file(arm) else arm: stages for arm, stages in arms.items()}
+        for batch, arms in gates.latency.bounds.items()
+    }
+    return replace(gates.latency, bounds=bounds)
 
 
 def _data(data: Data, folder: Path) -> Data:

@@ -11,17 +11,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+)
 from pydantic_core import PydanticCustomError, core_schema
 
+from bench.arms.own import TO_OFF, installed, is_file
 from bench.arms.profiles.thresholds import load_thresholds
-from bench.arms.published import METHODS
+from bench.arms.published import ARMS
 from bench.base.errors import UserError
 from bench.tasks.prompts import CAPTION_PROMPTS
 from hybrid.config import ALLOWED_KEEP, ConfigError, Keep
 
 PACKAGES = Path(__file__).parents[3]  # a checkpoint may ship with them
-ARMS = ("dense", "off", "dymu", "fastv", "hybrid", "random", "lowest", "compact", *METHODS)
 DTYPES = ("float32", "float16", "bfloat16")
 STAGES = ("prefill", "decode", "answer")
 _BATCH = re.compile(r"batch-([1-9][0-9]{0,5})")
@@ -77,6 +84,14 @@ def _thresholds(value: Any, info: ValidationInfo) -> Any:
         raise PydanticCustomError("file", "{reason}", {"reason": str(error)}) from None
 
 
+def _timed_arm(name: str) -> str:
+    """An arm that ships, or a user's own, which is not loaded until it is timed."""
+    arm = name.removesuffix(TO_OFF)
+    if name in _BOUNDED or is_file(arm) or arm in installed():
+        return name
+    raise ValueError
+
+
 def _by_batch(table: Any) -> Any:
     """`[gates.latency.batch-8.hybrid]` holds the bounds of the hybrid arm at batch size 8."""
     if not isinstance(table, dict) or "bounds" in table:
@@ -129,11 +144,15 @@ DataSource = Annotated[
     Line, Allowed("a .tsv file, hf:OWNER/NAME:SPLIT, or a name such as MMBench_DEV_EN")
 ]
 Stage = Annotated[str, _one_of(STAGES), Allowed(f"one of {', '.join(STAGES)}")]
-_BOUNDED = (*ARMS[1:], *(f"{arm}-to-off" for arm in ARMS[2:]))
+_BOUNDED = (*ARMS[1:], *(f"{arm}{TO_OFF}" for arm in ARMS[2:]))
 TimedArm = Annotated[
     str,
-    _one_of(_BOUNDED),
-    Allowed(f"one of {', '.join(ARMS[1:])}: ratios to dense; or such as hybrid-to-off: to off"),
+    Field(strict=True),
+    AfterValidator(_timed_arm),
+    Allowed(
+        f"one of {', '.join(ARMS[1:])}: ratios to dense; or such as hybrid{TO_OFF}: to off; or a"
+        ' method of your own, "mine.py:Mine" in quotes'
+    ),
 ]
 StageBounds = Annotated[
     Mapping[Stage, Ratio],
@@ -348,7 +367,8 @@ class LatencyGate:
         Words("a table for each batch size, such as [gates.latency.batch-8.hybrid]"),
         Means(
             "highest ratios to dense at batch size N: `[gates.latency.batch-N.ARM]` with "
-            "`prefill`, `decode` or `answer`"
+            "`prefill`, `decode` or `answer`; of a method of your own "
+            '`[gates.latency.batch-N."mine.py:Mine"]`, the file relative to this one'
         ),
     ]
     smallest_effect: Annotated[

@@ -29,6 +29,7 @@ IDENTITY = (
     "model",
     "config",
     "checkpoint",
+    "method",
     "data",
     "max_new_tokens",
     "dtype",
@@ -37,8 +38,9 @@ IDENTITY = (
     "versions",
 )
 LONGEST = 200  # characters of a value in a message
-# What scoring must share with the run that answered: neither weights nor code are at hand.
-SCORED_IDENTITY = ("model", "config", "data", "max_new_tokens")
+# What scoring must share with the run that answered: neither weights nor code are at hand, but a
+# user's own method is.
+SCORED_IDENTITY = ("model", "config", "method", "data", "max_new_tokens")
 # Of the harness: what turns samples into inputs, and lets the model answer.
 ANSWERING = (
     "arms/checkpoint/config.py",
@@ -59,6 +61,7 @@ class RunDocument:
     model: str = ""
     config: Mapping[str, str | Number | bool | list[Number] | None] = field(default_factory=dict)
     checkpoint: Mapping[str, str] = field(default_factory=dict)
+    method: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
     dtype: str = ""
@@ -77,7 +80,8 @@ PACKAGES = ("numpy", "pillow", "tokenizers", "torch", "transformers")
 class RunSpec:
     """What a run's answers depend on; `checkpoint` is its files' digests, unknown to scoring.
 
-    asked: where its data lies and by which prompt it was asked, to find both again.
+    asked: where its data lies and by which prompt it was asked, to find both again; of a method
+        also its name and budget. method: the files of a user's own, as `bench.arms.own` says.
     """
 
     model: str
@@ -89,6 +93,7 @@ class RunSpec:
     device: str
     checkpoint: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
+    method: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """For run.json."""
@@ -96,6 +101,7 @@ class RunSpec:
             "model": self.model,
             "config": dict(self.config),
             "checkpoint": dict(self.checkpoint),
+            **({"method": dict(self.method)} if self.method else {}),
             "data": dict(self.data),
             "max_new_tokens": self.max_new_tokens,
             "dtype": self.dtype,

@@ -1,11 +1,12 @@
 """What one run is: an arm of a profile on one data set, with a command's options."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from bench.arms.models import arm_config
+from bench.arms.own import own_of, told, where
 from bench.arms.profiles import Profile
 from bench.evaluation.runs.folder import run_folder
 from bench.evaluation.runs.identity import RunSpec
@@ -62,7 +63,10 @@ class Job:
 
     def spec(self, files: Mapping[str, str] = NOT_LOADED, **hashes: str) -> RunSpec:
         """What the answers depend on. files, hashes: of a checkpoint that is loaded."""
-        lengths = self.profile.data
+        lengths, own = self.profile.data, own_of(self.arm)
+        asked = {"data": _source(self.task), "prompt": self.options.prompt}
+        if self.config is not None and self.config.method:
+            asked |= {"arm": where(self.arm), "keep": str(self.keep)}
         return RunSpec(
             model=self.name,
             config=_document(self.config),
@@ -81,8 +85,9 @@ class Job:
             batch_size=self.options.batch_size or lengths.batch_size,
             dtype=self.profile.model.dtype,
             device=self.profile.model.device,
-            asked={"data": _source(self.task), "prompt": self.options.prompt},
+            asked=asked,
             checkpoint=files,
+            method={} if own is None else own.files,
         )
 
 
@@ -109,7 +114,7 @@ def describe(config: HybridConfig | None) -> str:
     if config is None:
         return "transformers as it ships"
     if config.method:
-        return f"{', '.join(map(str, config.method))}, {config.rope} positions"
+        return f"{', '.join(map(told, config.method))}, {config.rope} positions"
     merging = "merged" if min(config.thresholds or (1.0,)) < 1 else "not merged"
     return f"{merging}, keep {config.budget} by {config.rank}, {config.rope} positions"
 
@@ -126,8 +131,13 @@ def _document(config: HybridConfig | None) -> dict[str, Any]:
     """A config for run.json; keep as the text that a user would type."""
     if config is None:
         return {"implementation": "transformers"}
-    thresholds = None if config.thresholds is None else list(config.thresholds)
-    document = asdict(config) | {"keep": str(config.budget), "thresholds": thresholds}
+    document = {part.name: _listed(getattr(config, part.name)) for part in fields(config)}
+    document["keep"] = str(config.budget)
     del document["method"]
-    methods = {"method": "; ".join(map(repr, config.method))} if config.method else {}
+    methods = {"method": "; ".join(map(told, config.method))} if config.method else {}
     return document | methods
+
+
+def _listed(value: Any) -> Any:
+    """As JSON gives it back."""
+    return list(value) if isinstance(value, tuple) else value

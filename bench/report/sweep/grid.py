@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.arms.own import known, own_of
 from bench.arms.published import METHODS
 from bench.base.errors import UserError
 from hybrid.config import Keep
@@ -59,9 +60,9 @@ def parse_methods(keep: str, methods: str) -> list[Cell]:
     keeps = [Keep.parse(text, source="--keep") for text in _split("--keep", keep)]
     if not all(k.prunes for k in keeps):
         raise UserError(f"--keep {keep!r}: with --methods each is a budget, and none is not one")
-    named = _split("--methods", methods)
+    named = [known(name) for name in _split("--methods", methods)]
     for name in named:
-        if name not in METHODS:
+        if name not in METHODS and own_of(name) is None:
             raise UserError(f"--methods {name!r}: choose from {', '.join(METHODS)}")
     return [Cell(k, False, name) for k in keeps for name in dict.fromkeys([CHANCE, *named])]
 

@@ -22,7 +22,7 @@ COLUMNS = (
 )  # fmt: skip
 SLACK = 1e-9  # by which rounding may leave a value outside of its interval
 Kept = Annotated[str, Field(pattern=r"^(none|[0-9.]{1,20})$")]
-Method = Annotated[str, Field(pattern=r"^[a-z0-9-]{0,40}$")]
+Method = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,40}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 _NO_OTHER_KEYS = ConfigDict(extra="forbid")
 

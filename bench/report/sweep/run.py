@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
 from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint
+from bench.arms.own import own_of, told
 from bench.arms.profiles import Profile
 from bench.base.checkout import git
 from bench.base.errors import UserError
@@ -73,7 +74,8 @@ def run_sweep(
             evaluate(checkpoint, Job(profile, arm, keep, task, chosen))[1] for task in opened
         ]
     tokens = {name: visual_tokens(answerer) for name, answerer in answerers.items()}
-    ratios = _ratios(profile, checkpoint, answerers, options, timed)
+    arms = {name: arm for name, arm, _ in runs}
+    ratios = _ratios(profile, checkpoint, answerers, options, timed, arms)
     points = [_dense_point(scores[DENSE], tokens[DENSE])]
     points += [
         replace(
@@ -138,12 +140,16 @@ def _ratios(
     answerers: Mapping[str, Answerer],
     options: Options,
     timed: Timed,
+    arms: Mapping[str, str],
 ) -> dict[str, Ratio]:
-    """Of each arm's answer to dense's."""
+    """Of each answer's time to dense's. arms: of each of `answerers`."""
     path = options.work_dir / SAMPLES_FILE
     asked: dict[str, str | int] = {
         "arms": json.dumps({name: _config(answerer) for name, answerer in answerers.items()}),
         "batch": timed.batch,
+        "methods": json.dumps(
+            {name: own.digest for name in answerers if (own := own_of(arms[name]))}
+        ),
         "weights": checkpoint.weights_hash,
         "checkpoint": json.dumps(checkpoint.files),
     }
@@ -207,7 +213,7 @@ def _saved(path: Path, asked: Mapping[str, str | int]) -> Samples:
 
 
 def _config(answerer: Answerer) -> str:
-    return "transformers" if answerer.hybrid is None else repr(answerer.hybrid.config)
+    return "transformers" if answerer.hybrid is None else told(answerer.hybrid.config)
 
 
 def _dense_point(scores: Sequence[Score], tokens: int) -> Point:

@@ -98,6 +98,7 @@ HARNESS = (
     Selection("test_reading.py", only=("test_what_is_no_file_of_this_size_is_refused",)),
     Selection("test_runs_modes.py"),
     Selection("test_runs_identity.py"),
+    Selection("test_own_methods.py"),
     Selection("test_runs_lock.py"),
     Selection("test_tasks_rescore.py"),
     Selection("test_goldens.py"),
