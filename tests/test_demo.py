@@ -32,6 +32,19 @@ def test_both_arms_answer_and_the_hybrid_works_on_fewer_tokens(shown: Demonstrat
     assert stages["language layers 2-4"] == (length, length - patches + 18)
 
 
+def test_a_method_that_prunes_at_several_depths_shows_each() -> None:
+    keep = Keep.parse("9")
+    shown = demonstrate(load_profile("tiny"), "sparsevlm", keep, image=None, question=QUESTION)
+    _, *layers = shown.tokens
+    text = layers[0][1] - 144
+    assert [(stage, now - text) for stage, _, now in layers] == [
+        ("language layers 0-0", 144),
+        ("language layers 1-1", 36),
+        ("language layers 2-2", 18),
+        ("language layers 3-4", 9),
+    ]
+
+
 def test_every_stage_is_timed_for_both(shown: Demonstration) -> None:
     assert [stage for stage, _, _ in shown.milliseconds] == ["prefill", "decode", "answer"]
     assert all(dense > 0 and now > 0 for _, dense, now in shown.milliseconds)

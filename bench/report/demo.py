@@ -144,16 +144,10 @@ def _check_words(checkpoint: Checkpoint, question: str) -> None:
 def _token_counts(state: State, length: int, *, patches: int) -> list[tuple[str, int, int]]:
     """Tokens that work is done on, per stage; `length` is the dense prompt's."""
     trace = state.trace
-    merged = int(trace.visual.valid[0].sum())
-    long = int(state.spans[0].valid[0].sum())
-    short = int(state.spans[-1].valid[0].sum())
-    first, last = state.spans[0].layers, state.spans[-1].layers
-    counts = [
-        ("visual tokens out of the tower", patches, merged),
-        (f"language layers {first[0]}-{first[-1]}", length, long),
-    ]
-    if last != first:
-        counts.append((f"language layers {last[0]}-{last[-1]}", length, short))
+    counts = [("visual tokens out of the tower", patches, int(trace.visual.valid[0].sum()))]
+    for span in state.spans:
+        layers = f"language layers {span.layers[0]}-{span.layers[-1]}"
+        counts.append((layers, length, int(span.valid[0].sum())))
     return counts
 
 
