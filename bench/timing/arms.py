@@ -21,7 +21,6 @@ from bench.timing.host import measure_host_ceiling
 from bench.timing.interleave import Arm, Stopwatch
 from hybrid import HybridLlava
 from hybrid.merging import Tokens
-from hybrid.vision import VisionTower
 
 
 def answer_arm(
@@ -84,7 +83,7 @@ def floors_of(
     tower, projected = [shape.image_tokens + 1] * shape.vision_layers, shape.image_tokens
     layers = [length] * shape.text_layers
     if hybrid is not None:
-        tower, projected = tower_tokens(hybrid.vision), hybrid.slots
+        tower, projected = tower_tokens(hybrid), hybrid.slots
         layers = [length - shape.image_tokens + slots for slots in hybrid.layer_slots]
     return answer_floors(
         shape,
@@ -97,12 +96,13 @@ def floors_of(
     )
 
 
-def tower_tokens(vision: VisionTower) -> list[int]:
+def tower_tokens(hybrid: HybridLlava) -> list[int]:
     """Tokens of each block that runs, CLS included, behind its merge; its stage is run on `meta`.
 
     An earlier revision's tower, from before images were made smaller, is taken for one that sees
     all patches.
     """
+    vision = hybrid.vision
     blocks = len(vision.blocks)
     if not hasattr(vision, "across"):
         return [vision.patches + 1] * blocks
