@@ -18,6 +18,7 @@ from hybrid.methods.dtome import DToMe
 from hybrid.methods.fastv import FastV
 from hybrid.methods.tome import ToMe
 from hybrid.methods.visionzip import VisionZip
+from hybrid.stages import ImageStage, TowerStage
 from hybrid.vision import VisionTower
 from tests.llavas import PATCHES, Longest, batch, in_turns, random_llava
 from tests.test_hybrid_model import (
@@ -173,6 +174,25 @@ def test_a_smaller_image_can_merge_and_be_pruned(llava: Any) -> None:
     assert model.layer_slots == [7, 7, 3, 3, 3]
     alone = torch.cat([first_logits(model, given.one(i)) for i in range(4)])
     assert_near(first_logits(model, given), alone)
+
+
+def test_behind_merging_a_sample_still_ignores_its_neighbours_and_its_empty_slots(
+    llava: LlavaForConditionalGeneration,
+) -> None:
+    given = batch(4)
+    for name, make in METHODS.items():
+        stage = make(Keep(count=7))
+        if isinstance(stage, ImageStage | TowerStage) or getattr(stage, "by_patch", False):
+            continue
+        merging: dict[str, Any] = {"method": (stage,), "thresholds": (0.6, 0.5, 0.4, 1.0)}
+        models = [hybridize(llava, HybridConfig(**merging, prune=prune)) for prune in PRUNES]
+        left = models[0].vision(given.pixel_values).valid.sum(dim=1)
+        assert left.min() < 7 < left.max(), left
+        alone = torch.cat([first_logits(models[0], given.one(i)) for i in range(4)])
+        torch.testing.assert_close(
+            first_logits(models[0], given), alone, rtol=1e-4, atol=1e-4, msg=name
+        )
+        assert_dropped_is_masked(models, given, 3)
 
 
 def test_methods_go_together_and_what_does_not_is_refused(llava: Any) -> None:
