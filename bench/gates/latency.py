@@ -13,7 +13,7 @@ from bench.base.verdict import Outcome, Verdict, decide
 from bench.gates.compared import Compared, Comparison, compare
 from bench.timing.clock import Clock
 from bench.timing.interleave import Arm, Taken, interleaved_blocks, samples_of, setup
-from bench.timing.ratio import Ratio, paired_ratio
+from bench.timing.ratio import Floats, Ratio, paired_ratio
 from bench.timing.samples import DISTURBED, Samples
 
 Bounds = Mapping[str, Mapping[str, float]]
@@ -24,6 +24,7 @@ Unbounded = Mapping[str, Sequence[str]]
 
 DENSE, UNREDUCED = "dense", "off"
 NOTHING: Unbounded = {}
+WHOLE = "whole"  # a ratio, not one of its parts
 
 CONFIDENCE = 0.99  # that no verdict of a job is wrong where two arms are equal, or on its bound
 LOOKS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -222,56 +223,91 @@ class Question:
 
     def answered(self, samples: Samples, confidence: float, reproduce: str) -> Verdict:
         """UNSURE where the machine was too busy; then the numbers are there and decide nothing."""
-        busy = samples.too_busy
-        numbers: dict[str, float | str] = {}
-        if samples.disturbed_throughout(self.arm, self.reference):
-            outcome, said = self._undecided(busy or DISTURBED, numbers)
-        else:
-            ratio, numbers = _measured(samples, self.arm, self.reference, self.stage, confidence)
-            outcome, said = self._judged(ratio, numbers, samples, confidence)
-            if busy is not None:
-                outcome, said = self._undecided(busy, numbers)
+        seconds = {
+            name: samples.pair(*pair, self.stage) for name, pair in self._pairs(samples).items()
+        }
+        ratios = {name: paired_ratio(*both, confidence) for name, both in seconds.items()}
+        outcome, reason, numbers = Outcome.UNSURE, DISTURBED, dict[str, float | str]()
+        if ratios:
+            outcome, reason, numbers = self._judged(ratios, *seconds[WHOLE])
+        if busy := samples.too_busy:
+            outcome, reason = Outcome.UNSURE, busy
+        if self.effect is not None and (busy or not ratios):
+            reason = f"{Compared.UNSURE}: {reason}"
+            numbers |= {"comparison": str(Compared.UNSURE), "effect": self.effect}
         return Verdict(
-            gate=self.gate, outcome=outcome, reason=said, reproduce=reproduce, numbers=numbers
+            gate=self.gate, outcome=outcome, reason=reason, reproduce=reproduce, numbers=numbers
         )
 
+    def _pairs(self, samples: Samples) -> dict[str, tuple[str, str]]:
+        """Arms whose ratios are asked for: the question's own, and those that a ratio to dense is
+        made of where all were timed. None while each block was disturbed."""
+        if samples.disturbed_throughout(self.arm, self.reference):
+            return {}
+        own = {WHOLE: (self.arm, self.reference)}
+        parts = {"fewer tokens": (self.arm, UNREDUCED), "other code": (UNREDUCED, self.reference)}
+        if (
+            self.effect is not None
+            or self.reference != DENSE
+            or self.arm == UNREDUCED
+            or UNREDUCED not in samples.blocks[0]
+            or any(samples.disturbed_throughout(*pair) for pair in parts.values())
+        ):
+            return own
+        return own | parts
+
     def _judged(
-        self, ratio: Ratio, numbers: dict[str, float | str], samples: Samples, confidence: float
-    ) -> tuple[Outcome, str]:
-        """Outcome and reason; adds to `numbers` what they rest on."""
+        self, ratios: Mapping[str, Ratio], seconds: Floats, reference_seconds: Floats
+    ) -> tuple[Outcome, str, dict[str, float | str]]:
+        """Outcome, reason, and the numbers that they rest on."""
+        ratio = ratios[WHOLE]
         times = f"{ratio.value:.3f} times as long as {self.reference}"
+        numbers: dict[str, float | str] = {
+            "value": ratio.value,
+            "low": ratio.low,
+            "high": ratio.high,
+            "blocks": ratio.blocks,
+            "inflation": ratio.inflation,
+            "p50_ms": 1e3 * float(np.quantile(seconds, 0.5)),
+            "p90_ms": 1e3 * float(np.quantile(seconds, 0.9)),
+            "reference_p50_ms": 1e3 * float(np.quantile(reference_seconds, 0.5)),
+            "reference_p90_ms": 1e3 * float(np.quantile(reference_seconds, 0.9)),
+        }
         if self.effect is not None:
             compared = compare(ratio, self.effect)
-            numbers |= {"comparison": str(compared), "effect": self.effect}
-            more = f", {self.effect:.0%} matter: give it more time"
-            said = (
-                f"{compared}: {times} ({ratio.low:.3f} to {ratio.high:.3f}), {ratio.blocks} blocks"
+            reason = f"{compared}: {times} ({_ends(ratio)}), {ratio.blocks} blocks"
+            if compared is Compared.UNSURE:
+                reason += f", {self.effect:.0%} matter: give it more time"
+            return (
+                compared.outcome,
+                reason,
+                numbers | {"comparison": str(compared), "effect": self.effect},
             )
-            return compared.outcome, said + (more if compared is Compared.UNSURE else "")
         if self.bound is None:
             outcome = Outcome.UNSURE
-            said = (
-                f"no bound to judge it by: {times} ({ratio.low:.3f} to {ratio.high:.3f}),"
-                f" {ratio.blocks} blocks; give the profile a highest {self.stage} for {self.arm}"
-            )
+            reason = f"no bound to judge it by: {times} ({_ends(ratio)}), {ratio.blocks} blocks"
+            reason += f"; give the profile a highest {self.stage} for {self.arm}"
         else:
             outcome = decide(passes=ratio.high <= self.bound, fails=ratio.low > self.bound)
-            said = (
-                f"{ADVICE[outcome]}: {times}, at most {self.bound:.3f} allowed,"
-                f" {ratio.blocks} blocks"
-            )
-        if parts := _parts(samples, self.arm, self.reference, self.stage, confidence):
-            said += f"; made of {', '.join(_said(*part) for part in parts.items())}"
-            numbers |= _as_numbers(parts)
-        if self.bound is not None:
+            reason = f"{ADVICE[outcome]}: {times}, at most {self.bound:.3f} allowed"
+            reason += f", {ratio.blocks} blocks"
             numbers |= {"must_be": "<=", "bound": self.bound}
-        return outcome, said
+        parts = {name: part for name, part in ratios.items() if name != WHOLE}
+        if parts:
+            said = (f"{name} {part.value:.3f} ({_ends(part)})" for name, part in parts.items())
+            reason += f"; made of {', '.join(said)}"
+        # Only what has an interval: a PASS may not rest on a number that is not finite.
+        numbers |= {
+            f"{name} {end}": value
+            for name, part in parts.items()
+            if math.isfinite(part.high)
+            for end, value in (("value", part.value), ("low", part.low), ("high", part.high))
+        }
+        return outcome, reason, numbers
 
-    def _undecided(self, why: str, numbers: dict[str, float | str]) -> tuple[Outcome, str]:
-        if self.effect is None:
-            return Outcome.UNSURE, why
-        numbers |= {"comparison": str(Compared.UNSURE), "effect": self.effect}
-        return Outcome.UNSURE, f"{Compared.UNSURE}: {why}"
+
+def _ends(ratio: Ratio) -> str:
+    return f"{ratio.low:.3f} to {ratio.high:.3f}"
 
 
 def questions(
@@ -301,50 +337,3 @@ def questions(
         for stage in stages
     ]
     return bounded + compared + measured
-
-
-def _parts(
-    samples: Samples, arm: str, reference: str, stage: str, confidence: float
-) -> dict[str, Ratio]:
-    """What a ratio to dense is made of; nothing where one of the arms was not timed."""
-    if reference != DENSE or arm == UNREDUCED or UNREDUCED not in samples.blocks[0]:
-        return {}
-    pairs = {"fewer tokens": (arm, UNREDUCED), "other code": (UNREDUCED, reference)}
-    if any(samples.disturbed_throughout(*pair) for pair in pairs.values()):
-        return {}
-    return {
-        name: paired_ratio(*samples.pair(*pair, stage), confidence) for name, pair in pairs.items()
-    }
-
-
-def _said(name: str, ratio: Ratio) -> str:
-    return f"{name} {ratio.value:.3f} ({ratio.low:.3f} to {ratio.high:.3f})"
-
-
-def _as_numbers(parts: Mapping[str, Ratio]) -> dict[str, float]:
-    """Only what has an interval: a PASS may not rest on a number that is not finite."""
-    return {
-        f"{name} {end}": value
-        for name, ratio in parts.items()
-        if math.isfinite(ratio.high)
-        for end, value in (("value", ratio.value), ("low", ratio.low), ("high", ratio.high))
-    }
-
-
-def _measured(
-    samples: Samples, arm: str, reference: str, stage: str, confidence: float
-) -> tuple[Ratio, dict[str, float | str]]:
-    """The ratio of two arms in one stage, and the numbers of its verdict."""
-    seconds, reference_seconds = samples.pair(arm, reference, stage)
-    ratio = paired_ratio(seconds, reference_seconds, confidence)
-    return ratio, {
-        "value": ratio.value,
-        "low": ratio.low,
-        "high": ratio.high,
-        "blocks": ratio.blocks,
-        "inflation": ratio.inflation,
-        "p50_ms": 1e3 * float(np.quantile(seconds, 0.5)),
-        "p90_ms": 1e3 * float(np.quantile(seconds, 0.9)),
-        "reference_p50_ms": 1e3 * float(np.quantile(reference_seconds, 0.5)),
-        "reference_p90_ms": 1e3 * float(np.quantile(reference_seconds, 0.9)),
-    }

@@ -1,6 +1,6 @@
 """Sends every mutant through the gates, each in a child of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,8 @@ from bench.trust.mutants.planting import Change, changes_of, plant
 from bench.trust.mutants.tests import Red
 
 Progress = Callable[[str], None]
+Look = tuple[Path, Change | None, Sequence[Gate]]
+"""A log, what to plant if anything, and the gates that look."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,12 @@ def run_clean(
         UserError: a gate that is red, or does not end: verdicts on mutants would mean nothing.
     """
     rounds = [(number, gate) for number in range(times) for gate in gates]
-    work = [partial(_judge, None, [gate]) for _, gate in rounds]
-    logs = [folder / f"unmutated-{gate.name}-{number}.log" for number, gate in rounds]
+    work = [
+        (folder / f"unmutated-{gate.name}-{number}.log", None, [gate]) for number, gate in rounds
+    ]
     spent = 0.0
-    for position, ended in forked(work, jobs=jobs, limit_s=CHILD_LIMIT_S, logs=logs):
+    for position, reds, ended in _looked(work, jobs):
         number, gate = rounds[position]
-        reds = _reds(ended, logs[position])
         if reds:
             (name, red) = next(iter(reds.items()))
             raise UserError(
@@ -89,19 +91,28 @@ def run_mutants(
     if idle:
         raise UserError(f"every gate that judges {idle[0]} is switched off: leave one on")
     work = [
-        partial(_judge, change, chosen[named.name])
+        (folder / f"{named.name.replace('/', '-')}.log", change, chosen[named.name])
         for named, change in zip(mutants, changes_of(mutants), strict=True)
     ]
-    logs = [folder / f"{named.name.replace('/', '-')}.log" for named in mutants]
     results: dict[int, Result] = {}
-    for position, ended in forked(work, jobs=jobs, limit_s=CHILD_LIMIT_S, logs=logs):
+    for position, reds, ended in _looked(work, jobs):
         named = mutants[position]
-        reds = _reds(ended, logs[position])
         if HANG not in named.mutant.expected:
             reds.pop(HANG, None)
         results[position] = Result(named, reds, ended.seconds, ended.cpu_seconds)
         progress(named.name)
     return [results[position] for position in range(len(mutants))]
+
+
+def _looked(work: Sequence[Look], jobs: int) -> Iterator[tuple[int, dict[str, Red], Ended]]:
+    """Each in a child of its own; yields its position, what was red, and how it ended."""
+    logs = [log for log, _, _ in work]
+    judged = [partial(_judge, change, gates) for _, change, gates in work]
+    for position, ended in forked(judged, jobs=jobs, limit_s=CHILD_LIMIT_S, logs=logs):
+        if ended.died:
+            raise UserError(f"a child ended without a verdict: see {logs[position]}")
+        hung = {HANG: Red(f"no verdict in {CHILD_LIMIT_S:.0f} seconds", crash=True)}
+        yield position, hung if ended.hung else ended.value, ended
 
 
 def _judge(change: Change | None, gates: Sequence[Gate]) -> dict[str, Red]:
@@ -118,13 +129,4 @@ def _judge(change: Change | None, gates: Sequence[Gate]) -> dict[str, Red]:
             reds[gate.name] = red
             if gate.name != GOLDEN:
                 break
-    return reds
-
-
-def _reds(ended: Ended, log: Path) -> dict[str, Red]:
-    if ended.hung:
-        return {HANG: Red(f"no verdict in {CHILD_LIMIT_S:.0f} seconds", crash=True)}
-    if ended.died:
-        raise UserError(f"a child ended without a verdict: see {log}")
-    reds: dict[str, Red] = ended.value
     return reds
