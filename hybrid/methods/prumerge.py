@@ -62,7 +62,7 @@ def staying(attention: Tensor, count: int) -> Tensor:
     patches = attention.shape[1]
     order = attention.argsort(dim=1, descending=True, stable=True)
     ranked = attention.gather(1, order)
-    low, high = _share(ranked, 3, 4), _share(ranked, 1, 4)
+    low, high = _part(ranked, 3, 4), _part(ranked, 1, 4)  # of a descending row
     outliers = (ranked > high + 1.5 * (high - low)).sum(dim=1, keepdim=True).clamp(max=count)
     rank = order.argsort(dim=1)
     stays = rank < outliers
@@ -71,8 +71,9 @@ def staying(attention: Tensor, count: int) -> Tensor:
     return stays | ((place * wanted) % others < wanted)
 
 
-def _share(ranked: Tensor, part: int, of: int) -> Tensor:
+def _part(ranked: Tensor, part: int, of: int) -> Tensor:
     """[B, 1], what stands at `part` / `of` of the way through ranked [B, P], between two if so."""
-    whole, over = divmod(part * (ranked.shape[1] - 1), of)
-    here, there = ranked[:, whole], ranked[:, min(whole + 1, ranked.shape[1] - 1)]
+    last = ranked.shape[1] - 1
+    place, over = divmod(part * last, of)
+    here, there = ranked[:, place], ranked[:, min(place + 1, last)]
     return torch.lerp(here, there, over / of)[:, None]
