@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from itertools import pairwise
 from numbers import Integral
 from typing import Literal, Self
 
@@ -99,6 +100,9 @@ class HybridConfig:
         rank: `attention` is FastV; `random` and `lowest` are controls at the same budget.
         method: stages of other methods, in the order in which they act (`hybrid.stages`); what
             `thresholds` and `keep` ask for is added to them.
+        schedule: visual slots behind each CLIP block, one number a block, none above the one before
+            it; None means all patches. Where more tokens are left, the most similar merge below
+            the threshold. The tower's tensors have these sizes, so merging saves its time, too.
 
     Raises:
         ConfigError: for any value outside of what is described here.
@@ -112,6 +116,7 @@ class HybridConfig:
     prune: PruneMode = "drop"
     rank: RankMode = "attention"
     method: tuple[object, ...] = ()
+    schedule: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", Keep.parse(self.keep))
@@ -134,6 +139,8 @@ class HybridConfig:
                 f"capacity={self.capacity} merges tokens, so it needs thresholds "
                 "(1.0 for each CLIP block merges only what the capacity forces)"
             )
+        if self.schedule is not None:
+            object.__setattr__(self, "schedule", _schedule(self.schedule, self.thresholds))
         _one_of("rope", self.rope, ("logical", "compact", "virtual"))
         object.__setattr__(self, "method", tuple(self.method))
         if self.rope == "virtual" and self.method:
@@ -152,9 +159,34 @@ class HybridConfig:
         return Keep.parse(self.keep)
 
     def __repr__(self) -> str:
-        """As ever; other methods only where there are some, since records of old hold this text."""
-        names = [f.name for f in fields(self) if f.name != "method" or self.method]
+        """As ever; what came later only where it is given, since records of old hold this text."""
+        later = ("schedule", "method")
+        names = [f.name for f in fields(self) if f.name not in later or getattr(self, f.name)]
         return f"HybridConfig({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+def _schedule(sizes: tuple[int, ...], thresholds: tuple[float, ...] | None) -> tuple[int, ...]:
+    """Whole numbers from 1, none above the one before it, as many as there are thresholds."""
+    sizes = tuple(sizes)
+    if thresholds is None:
+        raise ConfigError(
+            f"schedule={sizes} merges tokens, so it needs thresholds "
+            "(1.0 for each CLIP block merges only what the schedule forces)"
+        )
+    if any(isinstance(n, bool) or not isinstance(n, Integral) or n < 1 for n in sizes):
+        raise ConfigError(f"schedule must be whole numbers of visual slots from 1, not {sizes}")
+    for block, (before, after) in enumerate(pairwise(sizes)):
+        if after > before:
+            raise ConfigError(
+                f"schedule rises from {before} to {after} behind block {block + 1}: "
+                "tokens only become fewer"
+            )
+    if len(sizes) != len(thresholds):
+        raise ConfigError(
+            f"schedule has {len(sizes)} sizes and thresholds has {len(thresholds)} values: "
+            "give one of each per CLIP block"
+        )
+    return tuple(int(n) for n in sizes)
 
 
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:

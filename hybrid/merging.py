@@ -6,7 +6,7 @@ image shows: merged-away tokens become padding at the end, so the host never has
 how many are left, and a sample's merges do not depend on its neighbours in the batch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -30,11 +30,14 @@ class Tokens:
         features: [B, T, D], the tower's dtype.
         size: [B, T] float32, patches merged into each token; 0 marks padding.
         owner: [B, P] int64, the slot that patch p is in.
+        forced: [B] int64, merges below the threshold so far that a capacity asked for; None where
+            nobody counts them.
     """
 
     features: Tensor
     size: Tensor
     owner: Tensor
+    forced: Tensor | None = None
 
     @classmethod
     def unmerged(cls, features: Tensor) -> "Tokens":
@@ -42,6 +45,10 @@ class Tokens:
         batch, slots, _ = features.shape
         owner = torch.arange(1, slots, device=features.device).expand(batch, -1)
         return cls(features, features.new_ones(batch, slots, dtype=torch.float32), owner)
+
+    def first(self, slots: int) -> "Tokens":
+        """The same in so many slots; only padding may stand behind them."""
+        return replace(self, features=self.features[:, :slots], size=self.size[:, :slots])
 
     def attention_bias(self) -> Tensor:
         """Proportional attention: log(size) for each key, -inf for padding: [B, 1, 1, T]."""
@@ -95,14 +102,17 @@ def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None
         capacity: also merge the most similar pairs below the threshold, until at most this many
             tokens (CLS counted) are left or no even token is left to merge.
     """
-    valid = tokens.size > 0
+    valid, forced = tokens.size > 0, tokens.forced
     similarity, partner = bipartite_soft_matching(metric, valid)
     merged = similarity > threshold  # [B, E]
     if capacity is not None:
         surplus = valid.sum(1, keepdim=True) - capacity
         order = similarity.argsort(dim=1, descending=True, stable=True)
         rank = torch.empty_like(order).scatter_(1, order, _arange_like(order))
-        merged = merged | ((rank < surplus) & (similarity != float("-inf")))
+        needed = (rank < surplus) & (similarity != float("-inf"))
+        if forced is not None:
+            forced = forced + (needed & ~merged).sum(dim=1)
+        merged = merged | needed
 
     odd_slots = tokens.size[:, 1::2].shape[1]
     slot = torch.arange(odd_slots, device=metric.device)
@@ -133,7 +143,12 @@ def merge(tokens: Tokens, metric: Tensor, threshold: float, capacity: int | None
     grown = (size > odd_size)[..., None]
     features = tokens.features.clone()
     features[:, 1::2] = torch.where(grown, mean.to(features.dtype), features[:, 1::2])
-    return Tokens(rows(features, order), sizes.gather(1, order), moved.gather(1, tokens.owner))
+    return Tokens(
+        features=rows(features, order),
+        size=sizes.gather(1, order),
+        owner=moved.gather(1, tokens.owner),
+        forced=forced,
+    )
 
 
 def spread(merges: int, blocks: int) -> tuple[int, ...]:
@@ -152,6 +167,8 @@ class VisualTokens:
         size: [B, N] float32, patches merged into the token (0 for padding).
         valid: [B, N] bool.
         owner: [B, P] int64, the slot that patch p ended up in.
+        forced: [B] int64, merges below their block's threshold, since a schedule left no more room;
+            None without a schedule.
     """
 
     features: Tensor
@@ -159,6 +176,7 @@ class VisualTokens:
     size: Tensor
     valid: Tensor
     owner: Tensor
+    forced: Tensor | None = None
 
 
 def in_raster_order(tokens: Tokens, capacity: int) -> VisualTokens:
@@ -181,6 +199,7 @@ def in_raster_order(tokens: Tokens, capacity: int) -> VisualTokens:
         size=tokens.size[:, 1:].gather(1, order),
         valid=valid,
         owner=rank.gather(1, owner),
+        forced=tokens.forced,
     )
 
 

@@ -129,6 +129,7 @@ def handed_over(visual: VisualTokens, choice: Choice) -> VisualTokens:
         size=visual.size.gather(1, slot).masked_fill(~valid, 0.0),
         valid=valid,
         owner=went.gather(1, visual.owner),
+        forced=visual.forced,
     )
 
 

@@ -65,6 +65,9 @@ def every_config() -> list[HybridConfig]:
     return [
         HybridConfig(),
         HybridConfig(thresholds=merging, rope="virtual"),
+        HybridConfig(
+            keep=5, aggregation_layer=1, thresholds=merging, schedule=(30, 21, 12, 12), capacity=9
+        ),
         *(
             HybridConfig(
                 keep=5,

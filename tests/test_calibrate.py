@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from math import sqrt
+from math import ceil, sqrt
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,9 +20,13 @@ from bench.base.errors import UserError
 from bench.cli import main as bench_main
 from bench.fixture.tokens import processor as fixture_processor
 from hybrid.calibrate.__main__ import main
+from hybrid.calibrate.schedule import Live, count_live
 from hybrid.calibrate.thresholds import RankingTower, calibrate, first_unmerged
 from hybrid.calibrate.towers import TowerSource, find_images
+from hybrid.config import HybridConfig
 from hybrid.merging import THRESHOLDS_72OUT, VisualTokens
+from hybrid.methods.dtome import DToMe
+from hybrid.vision import VisionTower
 from tests.llavas import PATCHES, random_llava
 
 IMAGES, BATCH, TARGET = 22, 8, 12
@@ -144,6 +148,53 @@ def test_one_batch_meets_the_target_exactly(
     assert (document["patches"], document["blocks"], document["target"]) == (PATCHES, 4, TARGET)
     assert document["tower"].startswith("sha256:")
     assert f"{REACHED:.1f} +- " in capsys.readouterr().out
+
+
+def test_the_schedule_has_room_for_every_one_of_a_few_images(
+    checkpoint: str, source: TowerSource, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(folder, checkpoint)) == 0
+    document = result(folder)
+    thresholds, schedule = document["thresholds"], document["schedule"]
+    pixels = source.pixels(find_images(folder))
+    with torch.inference_mode():
+        for block in range(3):  # cut off behind this block, the tower hands on what it leaves
+            tower = VisionTower(source.tower, block + 1, DToMe(tuple(thresholds)))
+            assert schedule[block] == int(tower(pixels).valid.sum(dim=1).max())
+    assert schedule[3] == schedule[2] == document["survivors"]["max"] < PATCHES
+    assert document["survivors"]["forced"] == 0
+    said = f"its schedule leaves room for {schedule[2]} and forces merges on 0.00% of these images"
+    assert said in capsys.readouterr().out
+    HybridConfig(thresholds=thresholds, schedule=schedule)
+
+
+def test_the_share_of_images_that_a_schedule_forces_is_what_the_tower_counts(
+    source: TowerSource, folder: Path
+) -> None:
+    images = find_images(folder)
+    thresholds = (0.95, 0.95, 0.9, 1.0)
+    live = count_live(source, thresholds, images, BATCH)
+    assert len(live.counts) == IMAGES and len(live.counts[0]) == 3
+    widest, shares = live.schedule(), set()
+    for less in (0, 1, 2, 3):
+        schedule = (widest[0], *[max(widest[1] - less, ceil(widest[0] / 2))] * 3)
+        tower = VisionTower(source.tower, -2, DToMe(thresholds, None, schedule))
+        with torch.inference_mode():
+            forced = tower(source.pixels(images)).forced
+        assert forced is not None
+        shares.add(live.forced(schedule))
+        assert live.forced(schedule) == float((forced > 0).double().mean())
+    assert len(shares) > 2, "without differences this says nothing"
+
+
+def test_a_schedule_leaves_out_one_image_in_a_thousand() -> None:
+    for images, out in ((1, 0), (999, 0), (1000, 1), (1999, 1), (2000, 2), (10_000, 10)):
+        counts = [[90 - n % 7, 80 - n % 7] for n in range(images - out)]
+        counts += [[144 - n, 120 - n] for n in range(out)]
+        live = Live(patches=144, blocks=3, counts=counts)
+        assert live.schedule() == (90, 80, 80)
+        assert live.forced(live.schedule()) == out / images
+        assert live.forced((144, 120, 120)) == 0.0
 
 
 def test_several_batches_meet_the_target_within_a_tenth(checkpoint: str, folder: Path) -> None:

@@ -166,6 +166,12 @@ def rounding(exact: Sequence[Seen], rounded: Sequence[Seen]) -> tuple[float, flo
     return cosine, feature
 
 
+def nearest_to_a_threshold(true: Seen, config: HybridConfig) -> float:
+    """How far the nearest cosine is off: a pair that merges anyway is forced on one side of it."""
+    steps = zip(true.steps, config.thresholds or (), strict=False)
+    return min(abs(best - threshold) for step, threshold in steps for best in step.best)
+
+
 def distance(tokens: Sequence[Token], true: Seen) -> float:
     pairs = zip(tokens, true.tokens, strict=True)
     return max(float((a.feature.double() - b.feature).abs().max()) for a, b in pairs)
@@ -197,6 +203,9 @@ def check_tower(
                 assert same(visual, i, true)
                 got = [Token(f, ()) for f in visual.features[i, : len(true.tokens)]]
                 assert distance(got, true) <= 2 * feature
+                if visual.forced is not None and int(visual.forced[i]) != true.forced:
+                    assert nearest_to_a_threshold(true, config) <= 2 * cosine
+                    near_ties += 1
             else:
                 margin = min(step.margin for step in true.steps)
                 assert margin <= 2 * cosine, f"image {row} merged otherwise"
@@ -215,8 +224,10 @@ CONFIGS = pytest.mark.parametrize(
         HybridConfig(thresholds=NOTHING, capacity=1),
         HybridConfig(thresholds=NOTHING, capacity=30),
         HybridConfig(thresholds=SOME, capacity=5),
+        HybridConfig(thresholds=NOTHING, schedule=(30, 21, 12, 12)),
+        HybridConfig(thresholds=SOME, schedule=(18, 9, 5, 5), capacity=3),
     ],
-    ids=lambda c: f"{c.thresholds[0]}-{c.capacity}",
+    ids=lambda c: f"{c.thresholds[0]}-{c.capacity}-{c.schedule and c.schedule[0]}",
 )
 
 
@@ -251,7 +262,7 @@ def test_each_merge_in_a_bfloat16_tower_is_what_the_oracle_makes_of_the_same_key
         for row in range(IMAGES):
             before = lists(m.before, row)
             keys = m.metric[row, : len(before)]
-            if m.capacity is not None and len(before) <= m.capacity:
+            if m.capacity is not None and m.threshold > 1 and len(before) <= m.capacity:
                 continue  # it fits: this call has nothing to do for this image
             step = merge_step(before, keys.double(), m.threshold, m.capacity)
             if m.patches(row) != [t.patches for t in step.tokens]:

@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from hybrid.calibrate.thresholds import calibrate, count_survivors, write_json
+from hybrid.calibrate.schedule import count_live
+from hybrid.calibrate.thresholds import calibrate, write_json
 from hybrid.calibrate.towers import TowerSource, find_images
 from hybrid.config import ConfigError
 from hybrid.merging import spread
-from hybrid.methods.dtome import DToMe
-from hybrid.vision import VisionTower
 
 
 def run(options: argparse.Namespace) -> None:
@@ -25,13 +24,14 @@ def run(options: argparse.Namespace) -> None:
     output: Path = options.output
     state = output.with_name(output.name + ".state")
     thresholds = calibrate(source, images, options.target, options.batch_size, state)
-    tower = VisionTower(source.tower, source.feature_layer, DToMe(tuple(thresholds)))
-    counts = count_survivors(tower, source, images, options.batch_size)
-    patches, blocks, used = tower.patches, len(thresholds), len(tower.blocks)
+    live = count_live(source, thresholds, images, options.batch_size)
+    counts, schedule = live.handed_on, live.schedule()
+    patches, blocks, used = live.patches, live.blocks, len(live.counts[0])
     merges = spread(patches - options.target, blocks)
     expected, mean, std = patches - sum(merges[:used]), fmean(counts), pstdev(counts)
     document = {
         "thresholds": thresholds,
+        "schedule": schedule,
         "target": options.target,
         "images": len(images),
         "patches": patches,
@@ -42,13 +42,15 @@ def run(options: argparse.Namespace) -> None:
         "tower": source.fingerprint,
     }
     survivors = {"images": len(counts), "expected": expected, "mean": mean, "std": std}
-    survivors |= {"min": min(counts), "max": max(counts)}
+    survivors |= {"min": min(counts), "max": max(counts), "forced": live.forced(schedule)}
     write_json(output, {**document, "survivors": survivors})
     state.unlink(missing_ok=True)
     print(
         f"{output}: {mean:.1f} +- {std:.1f} of {patches} visual tokens reach the language model "
         f"({min(counts)} to {max(counts)} in {len(counts)} images); behind block {used} of "
-        f"{blocks}, --target {options.target} means {expected}"
+        f"{blocks}, --target {options.target} means {expected}; its schedule leaves room for "
+        f"{schedule[used - 1] if used else patches} and forces merges on "
+        f"{survivors['forced']:.2%} of these images"
     )
 
 

@@ -18,7 +18,6 @@ from hybrid.merging import Tokens, bipartite_soft_matching, merge, spread
 from hybrid.vision import VisionTower
 
 RULE = 3  # of merging and ranking; another one gives other thresholds
-IMAGES_COUNTED = 1024  # survivors vary by about 30 tokens: their mean is then good to one
 
 
 class Ranking:
@@ -115,7 +114,7 @@ def calibrate(
     }
     done, mean = _resume(state, identity, images) if state.is_file() else (0, ranking.found)
     names = _names(images[:done])
-    for batch in _batches(images, batch_size, "calibrate", done):
+    for batch in batches(images, batch_size, "calibrate", done):
         tower(source.pixels(batch))
         names, done = _names(batch, names), done + len(batch)
         share = len(batch) / done
@@ -124,16 +123,7 @@ def calibrate(
     return mean
 
 
-@torch.inference_mode()
-def count_survivors(
-    tower: VisionTower, source: TowerSource, images: Sequence[Path], batch_size: int
-) -> list[int]:
-    """Visual tokens that LLaVA gets of some of the images, evenly spread over all of them."""
-    batches = _batches(images[:: ceil(len(images) / IMAGES_COUNTED)], batch_size, "count", 0)
-    return [n for b in batches for n in tower(source.pixels(b)).valid.sum(dim=1).tolist()]
-
-
-def _batches(images: Sequence[Path], size: int, title: str, done: int) -> Iterator[Sequence[Path]]:
+def batches(images: Sequence[Path], size: int, title: str, done: int) -> Iterator[Sequence[Path]]:
     """The batches behind `done`; on a terminal, a bar that moves when one is worked off."""
     with tqdm(total=len(images), initial=done, desc=title, unit=" images", disable=None) as bar:
         for start in range(done, len(images), size):

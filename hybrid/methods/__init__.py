@@ -64,7 +64,7 @@ def stages_of(config: HybridConfig, layers: int = 32) -> Stages:
     for method in config.method:
         listed += method.stages(layers) if isinstance(method, Staged) else [method]
     if config.thresholds is not None:
-        listed.append(DToMe(config.thresholds, config.capacity))
+        listed.append(DToMe(config.thresholds, config.capacity, config.schedule))
     if config.budget.prunes:
         listed.append(FastV(config.budget, config.aggregation_layer + 1, config.rank))
     image = [stage for stage in listed if isinstance(stage, ImageStage)]

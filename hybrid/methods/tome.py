@@ -39,8 +39,7 @@ class ToMe:
         if not self.merges[block]:
             return tokens
         left = tokens.size.shape[1] - self.merges[block]
-        merged = merge(tokens, keys.mean(dim=1), float("inf"), left)
-        return Tokens(merged.features[:, :left], merged.size[:, :left], merged.owner)
+        return merge(tokens, keys.mean(dim=1), float("inf"), left).first(left)
 
     def finish(self, tokens: Tokens, patches: int) -> Tokens:
         return tokens

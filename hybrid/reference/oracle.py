@@ -16,10 +16,14 @@ from hybrid.reference.papers import Step, Token, keep_best, merge_step, rotate, 
 
 @dataclass(frozen=True)
 class Seen:
-    """An image after the tower: tokens in raster order of their representatives, and the steps."""
+    """An image after the tower: tokens in raster order of their representatives, and the steps.
+
+    forced: how many pairs merged below their block's threshold, for the schedule.
+    """
 
     tokens: list[Token]
     steps: list[Step]
+    forced: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,16 +105,21 @@ class Oracle:
             attended, _ = softmax_attention(query, key, value, bias)
             tokens = _update(tokens, hidden + block.self_attn.out_proj(attended))
             if self.config.thresholds is not None:
-                steps.append(merge_step(tokens, key.mean(dim=0), self.config.thresholds[i]))
+                # With a schedule, no more than these and CLS are left behind this block.
+                sizes = self.config.schedule
+                room = None if sizes is None else 1 + sizes[i]
+                threshold = self.config.thresholds[i]
+                steps.append(merge_step(tokens, key.mean(dim=0), threshold, room))
                 tokens = steps[-1].tokens
             hidden = torch.stack([t.feature for t in tokens])
             tokens = _update(tokens, hidden + block.mlp(block.layer_norm2(hidden)))
+        forced = sum(step.forced for step in steps)
         capacity = self.config.capacity
         while capacity is not None and len(tokens) - 1 > capacity:
             features = torch.stack([t.feature for t in tokens])
             steps.append(merge_step(tokens, features, inf, capacity + 1))
             tokens = steps[-1].tokens
-        return Seen(sorted(tokens[1:], key=lambda t: t.patches[0]), steps)
+        return Seen(sorted(tokens[1:], key=lambda t: t.patches[0]), steps, forced)
 
     @torch.inference_mode()
     def lay_out(self, input_ids: Sequence[int], seen: Seen, rope: str) -> Prompt:

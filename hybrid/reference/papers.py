@@ -33,12 +33,14 @@ class Step:
         best: for each even token but CLS, the cosine to its most similar odd token.
         pairs: (even, odd) places that merged, in the order before.
         margin: how far each cosine may be off before any decision made here changes.
+        forced: how many of the pairs are not above the threshold.
     """
 
     tokens: list[Token]
     best: list[float]
     pairs: list[tuple[int, int]]
     margin: float
+    forced: int = 0
 
 
 def merge_step(
@@ -64,6 +66,7 @@ def merge_step(
     similar = [a for a in ranked if best[a] > threshold][: (count - 1) // 2]
     forced = ranked[: max(0, count - capacity)] if capacity is not None else []
     pairs = [(a, partner[a]) for a in sorted({*similar, *forced})]
+    below = len(pairs) - len(similar)
 
     undecided = [a for a in best if a not in forced and threshold < 1]
     margin = min((abs(best[a] - threshold) for a in undecided), default=inf)
@@ -78,7 +81,8 @@ def merge_step(
     gone = {a for a, _ in pairs}
     survivors = [tokens[a] for a in even if a not in gone]
     groups = [[tokens[b], *(tokens[a] for a, into in pairs if into == b)] for b in odd]
-    return Step(survivors + [_mean(g) for g in groups], list(best.values()), pairs, margin)
+    merged = survivors + [_mean(g) for g in groups]
+    return Step(merged, list(best.values()), pairs, margin, below)
 
 
 def _mean(group: list[Token]) -> Token:

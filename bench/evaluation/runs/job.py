@@ -133,6 +133,8 @@ def _document(config: HybridConfig | None) -> dict[str, Any]:
         return {"implementation": "transformers"}
     document = {part.name: _listed(getattr(config, part.name)) for part in fields(config)}
     document["keep"] = str(config.budget)
+    if config.schedule is None:
+        del document["schedule"]
     del document["method"]
     methods = {"method": "; ".join(map(told, config.method))} if config.method else {}
     return document | methods

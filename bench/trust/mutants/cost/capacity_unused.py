@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.methods.dtome:DToMe.slots_of",
-    old="return min(self.capacity or patches, patches)",
-    new="return patches",
+    old="return min(self.capacity or left, left)",
+    new="return left",
     source=MADE,
     expected=("cost", "equivalence"),
 )
