@@ -101,7 +101,6 @@ def counting(
     cost, memory = Cost(), LiveMemory()
     addresses = {tensor.untyped_storage()._cdata for tensor in weights}
     collecting = gc.isenabled()
-    gc.collect()
     gc.disable()  # what a reference cycle keeps alive must not depend on when this runs
     try:
         with _Fused(cost, addresses), _Operators(cost, memory, addresses):
