@@ -16,6 +16,7 @@ from PIL import Image
 from transformers import CLIPImageProcessor, LlavaProcessor
 
 from bench.arms.profiles import load_profile, load_thresholds
+from bench.arms.profiles.thresholds import load_schedule
 from bench.base.errors import UserError
 from bench.cli import main as bench_main
 from bench.fixture.tokens import processor as fixture_processor
@@ -382,6 +383,9 @@ def test_what_calibration_writes_bench_reads(checkpoint: str, folder: Path) -> N
     profile = load_profile("tiny", str(folder.parent / "thresholds.json"))
     assert profile.reduction.thresholds == tuple(result(folder)["thresholds"])
     assert profile.reduction.capacity == load_profile("tiny").reduction.capacity
+    assert profile.reduction.schedule is None, "a schedule is asked for by name"
+    schedule = load_schedule(str(folder.parent / "thresholds.json"))
+    assert schedule == tuple(result(folder)["schedule"])
 
 
 def test_72out_is_a_preset_of_option_and_profile() -> None:
@@ -415,6 +419,24 @@ def test_what_is_no_thresholds_file_is_refused(tmp_path: Path, content: str, rea
     file.write_text(content)
     with pytest.raises(UserError, match=reason) as caught:
         load_thresholds(str(file))
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"thresholds": [0.9]}', "is not a schedule file: python -m hybrid.calibrate writes one"),
+        ('{"schedule": [9, 8.5]}', "is not a schedule file"),
+        ('{"schedule": [9, true]}', "is not a schedule file"),
+        ('{"schedule": []}', "holds no schedule: one for each block"),
+        ('{"schedule": [9, 0]}', "the schedule of block 1 is 0, not a whole number from 1"),
+    ],
+)
+def test_what_holds_no_schedule_is_refused(tmp_path: Path, content: str, reason: str) -> None:
+    file = tmp_path / "t.json"
+    file.write_text(content)
+    with pytest.raises(UserError, match=reason) as caught:
+        load_schedule(str(file))
     assert str(file) in str(caught.value)
 
 

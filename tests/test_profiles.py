@@ -12,11 +12,14 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from bench.arms.models import arm_config
 from bench.arms.profiles import FOLDER, load_profile, names, profile_of_model
 from bench.arms.profiles.page import page
 from bench.arms.profiles.reading import parse, table_of
 from bench.arms.profiles.settings import ProfileFile
+from bench.arms.published import ARMS
 from bench.base.errors import UserError
+from hybrid import Keep
 
 SHIPPED = (FOLDER / "tiny.toml").read_text()
 FULL = tomllib.loads((FOLDER / "llava-1.5-7b.toml").read_text())
@@ -132,6 +135,10 @@ def test_every_setting_refuses_what_it_cannot_be(key: tuple[str, ...], what: str
         ("[0.999, 0.998, 0.98, 1.0]", "[0.9, 1.5]", "reduction.thresholds is [0.9, 1.5]: 72out"),
         ("[0.999, 0.998, 0.98, 1.0]", '[0.9, "1"]', "reduction.thresholds is [0.9, "),
         ("[0.999, 0.998, 0.98, 1.0]", '"no.json"', "reduction.thresholds: no thresholds 'no.json'"),
+        ("capacity = 96", "schedule = []", "reduction.schedule is []: a file that python -m"),
+        ("capacity = 96", "schedule = [9, 0.5]", "reduction.schedule is [9, 0.5]: a file"),
+        ("capacity = 96", "schedule = 9", "reduction.schedule is 9: a file that python -m"),
+        ("capacity = 96", 'schedule = "no.json"', "reduction.schedule: no schedule 'no.json' (No"),
         ("batch-1.hybrid", "batch-1.hybird", "gates.latency.batch-1.hybird is no setting: one of"),
         ("batch-1.hybrid", "batch-1.dense", "gates.latency.batch-1.dense is no setting: one of"),
         ("batch-1.hybrid", "batch-0.hybrid", "gates.latency.batch-0 is no setting"),
@@ -242,9 +249,10 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     folder, elsewhere = tmp_path / "mine", tmp_path / "elsewhere"
     (folder / "checkpoint").mkdir(parents=True)
     elsewhere.mkdir()
-    (folder / "t.json").write_text('{"thresholds": [0.5]}')
+    (folder / "t.json").write_text('{"thresholds": [0.5], "schedule": [100]}')
     text = SHIPPED.replace("bench/fixture/model", "checkpoint").replace("tiny-mmbench", "my.tsv")
     text = text.replace("[0.999, 0.998, 0.98, 1.0]", '"t.json"').replace("tiny-coco", "hf:./c:val")
+    text = text.replace("capacity = 96", 'schedule = "t.json"')
     text = text.replace("floor = 0.97", 'floor = 0.97\nreference = "./run"')
     text = text.replace("batch_size", 'mmbench_subset = "some.txt"\nbatch_size')
     (folder / "my.toml").write_text(text)
@@ -256,6 +264,21 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert profile.data.mmbench_subset == str(folder / "some.txt")
     assert profile.mmbench is not None and profile.mmbench.reference == str(folder / "run")
     assert profile.reduction.thresholds == (0.5,)
+    assert profile.reduction.schedule == (100,)
+
+
+def test_a_profile_s_schedule_is_what_its_merging_arms_run_by(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(SHIPPED.replace("capacity = 96", "schedule = [120, 96, 72, 72]"))
+    keep = Keep(count=18)
+    for name, schedule in ((str(path), (120, 96, 72, 72)), ("tiny", None)):
+        profile = load_profile(name)
+        configs = {arm: arm_config(arm, profile, keep) for arm in ARMS[1:]}
+        merging = {arm for arm, config in configs.items() if config and config.thresholds}
+        assert merging == {"dymu", "hybrid", "random", "lowest", "compact"}
+        for arm, config in configs.items():
+            assert config is not None
+            assert config.schedule == (schedule if arm in merging else None), arm
 
 
 def test_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

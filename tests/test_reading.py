@@ -17,7 +17,7 @@ import pytest
 from bench.arms.checkpoint.config import checked_config
 from bench.arms.needs import needs_of
 from bench.arms.profiles import load_profile
-from bench.arms.profiles.thresholds import load_thresholds
+from bench.arms.profiles.thresholds import load_schedule, load_thresholds
 from bench.base.errors import UserError
 from bench.base.strict_json import LEVELS
 from bench.cost.gpu import load_gpu
@@ -149,6 +149,7 @@ READERS = {
     "gpu": Reader("g.toml", lambda f: load_gpu(str(f / "g.toml")), kinds=("text", "toml")),
     "ledger": Reader("l.toml", lambda f: load_ledger(f / "l.toml"), kinds=("text", "toml")),
     "thresholds": Reader("t.json", lambda f: load_thresholds(str(f / "t.json"))),
+    "schedule": Reader("t.json", lambda f: load_schedule(str(f / "t.json"))),
     "sweep": Reader("sweep.json", lambda f: Sweep.load(f / "sweep.json")),
     "sweep, drawn": Reader("sweep.json", saved_sweep),
     "samples": Reader("s.json", lambda f: Samples.load(f / "s.json")),
@@ -208,7 +209,7 @@ CONTENTS: Mapping[str, Mapping[str, bytes]] = {
         "deep": DEEP.encode(),
         "deep and closed": f"{LEVEL}\n".encode(),
         "NaN": b'{"index": NaN, "thresholds": [NaN]}\n',
-        "infinite": b'{"index": 1, "thresholds": [-Infinity]}\n',
+        "infinite": b'{"index": 1, "thresholds": [-Infinity], "schedule": [-Infinity]}\n',
         "1e999": b'{"index": 1e999, "thresholds": [1e999]}\n',
         "digits": b'{"index": ' + b"9" * 5000 + b"}\n",
         "400 digits": b'{"index": ' + b"9" * 400 + b', "thresholds": [' + b"9" * 400 + b"]}\n",

@@ -43,6 +43,8 @@ def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
         "thresholds": reduction.thresholds,
         "capacity": reduction.capacity,
     }
+    if reduction.schedule is not None:  # which an earlier revision's configuration does not know
+        merging["schedule"] = reduction.schedule
     pruning: dict[str, Any] = {"keep": keep, "aggregation_layer": reduction.aggregation_layer}
     match arm:
         case "dense":

@@ -152,7 +152,8 @@ keep = {keep}                            # of {patches} patches; FASTV_K and --k
 aggregation_layer = {min(2, max(layers - 2, 0))}
 # 1.0 merges nothing. Merging needs thresholds of this very tower, from a folder of photographs:
 #   {calibrate}
-# and then, where that file lies in this folder: thresholds = "thresholds.json"
+# and then, where that file lies in this folder: thresholds = "thresholds.json"; to make the tower
+# faster by it, too: schedule = "thresholds.json"
 thresholds = [{", ".join(["1.0"] * blocks)}]
 """
 

@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from bench.arms.own import TO_OFF, installed, is_file
-from bench.arms.profiles.thresholds import load_thresholds
+from bench.arms.profiles.thresholds import load_schedule, load_thresholds
 from bench.arms.published import ARMS
 from bench.base.errors import UserError
 from bench.tasks.prompts import CAPTION_PROMPTS
@@ -90,6 +90,16 @@ def _timed_arm(name: str) -> str:
     if name in _BOUNDED or is_file(arm) or arm in installed():
         return name
     raise ValueError
+
+
+def _schedule(value: Any, info: ValidationInfo) -> Any:
+    """A file, which lies relative to the profile's."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return load_schedule(value, (info.context or {}).get("folder", Path()))
+    except UserError as error:
+        raise PydanticCustomError("file", "{reason}", {"reason": str(error)}) from None
 
 
 def _by_batch(table: Any) -> Any:
@@ -240,6 +250,20 @@ class Reduction:
     ]
     capacity: Annotated[
         Count | None, Means("visual tokens that the language model sees at most; all if not given")
+    ] = None
+    schedule: Annotated[
+        tuple[Annotated[int, Field(strict=True, ge=1, lt=2**31)], ...] | None,
+        Field(min_length=1),
+        Allowed(
+            "a file that python -m hybrid.calibrate wrote, or a list with one whole number for "
+            "each block of the vision tower, none above the one before it"
+        ),
+        BeforeValidator(_schedule),
+        Means(
+            "visual tokens that a block of the tower leaves at most: beyond them the most similar "
+            "merge below the threshold, and the tower's tensors are no longer than that; all if "
+            "not given"
+        ),
     ] = None
 
 
