@@ -90,6 +90,7 @@ def named(family: Any = "model", name: str = "keep", **changes: Any) -> Named:
         ({"target": "hybrid.gone:f"}, "there is no function hybrid.gone:f"),
         ({"target": "hybrid.model:keep_top"}, "there is no function hybrid.model:keep_top"),
         ({"new": "min(self.count"}, "its new text is no Python"),
+        ({"new": "min(self.count, gone)"}, "asks for gone, which hybrid.config does not have"),
         ({"new": KEEP.old}, "changes nothing"),
     ],
 )

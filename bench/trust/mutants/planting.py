@@ -5,6 +5,8 @@ from there: function objects stay what they are, so whoever imported one runs th
 tracebacks and the sync detector see lines that match.
 """
 
+import builtins
+import dis
 import inspect
 import linecache
 from collections.abc import Iterator, Sequence
@@ -32,7 +34,8 @@ def change_of(named: Named) -> Change:
 
     Raises:
         UserError: the function is gone, its text does not hold `old` as often as `count` says, or
-            the changed text is no Python.
+            the changed text is no Python or asks for a name that its module does not have: that
+            would be caught as a crash, whatever the gates guard.
     """
     mutant = named.mutant
     module_name, _, path = mutant.target.partition(":")
@@ -57,11 +60,17 @@ def change_of(named: Named) -> Change:
     changed = source.replace(mutant.old, mutant.new)
     text = "".join([*whole[: first - 1], changed, *whole[first - 1 + len(lines) :]])
     try:
-        compile(text, file, "exec", dont_inherit=True)
+        compiled = compile(text, file, "exec", dont_inherit=True)
     except SyntaxError as error:
         raise UserError(
             f"mutant {named.name}: its new text is no Python ({error.msg}); correct it"
         ) from error
+    unknown = _asked_of(compiled) - vars(module).keys() - vars(builtins).keys()
+    if unknown:
+        raise UserError(
+            f"mutant {named.name}: its new text asks for {', '.join(sorted(unknown))}, which "
+            f"{module_name} does not have; correct it"
+        )
     return Change(module_name, file, text)
 
 
@@ -87,6 +96,16 @@ def _stale(named: Named, reason: str) -> UserError:
     return UserError(
         f"mutant {named.name} no longer applies: {reason}; the code moved on, so must the mutant"
     )
+
+
+def _asked_of(module: CodeType) -> set[str]:
+    """Global names that functions of a module read."""
+    return {
+        instruction.argval
+        for code in _codes(module)
+        for instruction in dis.get_instructions(code)
+        if instruction.opname == "LOAD_GLOBAL"
+    }
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

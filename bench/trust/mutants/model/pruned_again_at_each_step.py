@@ -7,6 +7,7 @@ MUTANT = Mutant(
     old="                attended = self._attend(i, query, keys, values, mask)\n",
     new=(
         "                if i == self.config.aggregation_layer + 1:\n"
+        "                    from hybrid.pruning import last_row_scores\n"
         "                    row = last_row_scores(query, keys, span.valid, 1.0)\n"
         "                    lowest = row.masked_fill(~span.valid, 2.0).argmin(dim=1, "
         "keepdim=True)\n"

@@ -5,7 +5,11 @@ from bench.trust.mutants.mutant import Mutant
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava._project",
     old="        query = attention.q_proj(normed)",
-    new=("        rotary[0].max().item()\n        query = attention.q_proj(normed)"),
+    new=(
+        "        if rotary is not None:\n"
+        "            rotary[0].max().item()\n"
+        "        query = attention.q_proj(normed)"
+    ),
     source="eobo0530/vlm_optimization, position_ids.max().item() in modified modeling_llama.py",
     expected=("syncs",),
 )
