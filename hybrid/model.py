@@ -15,20 +15,19 @@ from typing import Any, Literal, NamedTuple, Self, overload
 
 import torch
 from torch import Tensor
-from torch.nn.functional import rms_norm, scaled_dot_product_attention
 from transformers import LlavaForConditionalGeneration
-from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from hybrid.architecture import check_architecture
 from hybrid.cache import KVCache
 from hybrid.checkpoint import load_llava
 from hybrid.config import ConfigError, HybridConfig
 from hybrid.inputs import Inputs, place
+from hybrid.language import Language
 from hybrid.masks import additive, causal_mask
 from hybrid.merging import VisualTokens, rows
 from hybrid.methods import stages_of
 from hybrid.pruning import Kept, keep_counts, keep_top, kept_index
-from hybrid.rope import Layout, Unmerging, consecutive_position_ids, layout, unmerging
+from hybrid.rope import Layout, consecutive_position_ids, layout, unmerging
 from hybrid.stages import LanguageStage, Read, Seen, Standing, handed_over
 from hybrid.state import Answer, Cut, Sequence, Span, State, Trace
 from hybrid.stopping import EndWatch
@@ -61,9 +60,9 @@ class HybridLlava:
         check_architecture(settings, config)
         self.config = config
         self.llava = llava
-        self.lm_head = llava.lm_head
         model: Any = llava.model
-        layers = len(model.language_model.layers)
+        self.language = Language(model.language_model, llava.lm_head)
+        layers = len(self.language.layers)
         self.stages = stages_of(config, layers)
         self.vision = VisionTower(
             model.vision_tower,
@@ -89,7 +88,6 @@ class HybridLlava:
             slots = counts[-1] if config.prune == "drop" else slots
         self.budget = self.cuts[-1][1] if self.cuts else slots  # K
         self.projector = model.multi_modal_projector
-        self.language: Any = model.language_model
         self.image_token_id: int = settings.image_token_id
         ends = llava.generation_config.eos_token_id
         self.end_ids: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
@@ -125,7 +123,7 @@ class HybridLlava:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        device: torch.device = self.lm_head.weight.device
+        device: torch.device = self.language.head.weight.device
         return device
 
     @overload
@@ -194,7 +192,7 @@ class HybridLlava:
         """Check a batch while it is on the host, and upload it."""
         return place(
             input_ids,
-            pixel_values.to(self.lm_head.weight.dtype),
+            pixel_values.to(self.language.head.weight.dtype),
             attention_mask,
             image_token_id=self.image_token_id,
             patches=self.vision.patches,
@@ -251,7 +249,8 @@ class HybridLlava:
         spans.append(self._span(rest, sequence, max_new_tokens))
         batch = inputs.batch
         return State(
-            logits=self._logits(sequence.hidden[:, -1]),  # left padding: the last is never padding
+            # Left padding: the last token is never padding.
+            logits=self.language.logits(sequence.hidden[:, -1]),
             token=torch.zeros(batch, dtype=torch.long, device=self.device),
             ids=torch.zeros(batch, max_new_tokens, dtype=torch.long, device=self.device),
             finished=torch.zeros(batch, dtype=torch.bool, device=self.device),
@@ -273,20 +272,20 @@ class HybridLlava:
     @torch.inference_mode()
     def decode(self, state: State) -> None:
         """Feed the chosen token, and put the next one's logits into `state`."""
-        hidden = self.language.embed_tokens(state.token[:, None])  # [B, 1, D]
+        hidden = self.language.embed(state.token[:, None])  # [B, 1, D]
         for span in state.spans:
             position_ids = span.next_position[:, None] + state.step
-            rotary = self.language.rotary_emb(hidden, position_ids)
+            rotary = self.language.rotary(hidden, position_ids)
             slot = state.step + (span.valid.shape[1] - state.ids.shape[1])  # [1]
             span.valid.index_fill_(1, slot, True)
             mask = additive(span.valid[:, None, None, :], hidden.dtype)
             for i in span.layers:
-                query, key, value = self._project(i, hidden, rotary)
+                query, key, value = self.language.project(i, hidden, rotary)
                 keys, values = state.cache.append(i, slot, key, value)
-                attended = self._attend(i, query, keys, values, mask)
-                hidden = self._finish(i, hidden, attended)
+                attended = self.language.attend(i, query, keys, values, mask)
+                hidden = self.language.finish(i, hidden, attended)
         state.step.add_(1)
-        state.logits.copy_(self._logits(hidden[:, -1]))
+        state.logits.copy_(self.language.logits(hidden[:, -1]))
 
     def _hand_over(self, looked: Looked, seed: Callable[[], Tensor]) -> VisualTokens:
         """What of the tower's tokens reaches the language model, N slots."""
@@ -308,7 +307,7 @@ class HybridLlava:
         """Put text and projected visual tokens in a row, at their logical positions."""
         is_image = inputs.input_ids == self.image_token_id
         places = layout(is_image, visual.position, self.vision.patches)
-        text = self.language.embed_tokens(inputs.input_ids)  # [B, S, D]
+        text = self.language.embed(inputs.input_ids)  # [B, S, D]
         features = self.projector(visual.features).to(text.dtype)  # [B, N, D]
         hidden = torch.where(
             places.is_visual[..., None],
@@ -339,15 +338,15 @@ class HybridLlava:
         begun: Callable[[], tuple[Sequence, Layout]],
     ) -> Read:
         """What stands in front of `layer`, for the stage that acts there."""
-        rotary = partial(self.language.rotary_emb, sequence.hidden, sequence.position_ids)
+        rotary = partial(self.language.rotary, sequence.hidden, sequence.position_ids)
         return Read(
             hidden=sequence.hidden,
             query=last.query,
             key=last.key,
-            unrotated=lambda: self._project(layer - 1, last.hidden, None)[:2],
-            own=lambda: self._project(layer, sequence.hidden, rotary())[:2],
-            normed=lambda hidden: _normed(hidden, self.language.norm),
-            scaling=self.language.layers[layer - 1].self_attn.scaling,
+            unrotated=lambda: self.language.project(layer - 1, last.hidden, None)[:2],
+            own=lambda: self.language.project(layer, sequence.hidden, rotary())[:2],
+            normed=self.language.normed,
+            scaling=self.language.scaling(layer - 1),
             valid=sequence.valid,
             standing=standing,
             grid=self.vision.grid,
@@ -381,64 +380,17 @@ class HybridLlava:
         masked: False if causality alone says which keys a query may see, which is faster.
         """
         hidden, virtual = sequence.hidden, sequence.virtual
-        rotary = self.language.rotary_emb(hidden, sequence.position_ids)
+        rotary = self.language.rotary(hidden, sequence.position_ids)
         mask = additive(causal_mask(sequence.valid), hidden.dtype) if masked else None
         for i in layers:
             entered = hidden
-            query, key, value = self._project(i, hidden, rotary, virtual)
+            query, key, value = self.language.project(i, hidden, rotary, virtual)
             kv.start(i, key, value)
-            attended = self._attend(i, query, key, value, mask)
+            attended = self.language.attend(i, query, key, value, mask)
             if virtual is not None:
                 attended = virtual.merge(attended)
-            hidden = self._finish(i, hidden, attended)
+            hidden = self.language.finish(i, hidden, attended)
         return replace(sequence, hidden=hidden), Last(entered, query, key)
-
-    def _project(
-        self,
-        index: int,
-        hidden: Tensor,
-        rotary: tuple[Tensor, Tensor] | None,
-        virtual: Unmerging | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Query [B, H, L, C], key and value [B, G, L, C] of hidden [B, R, D], after RoPE if any."""
-        layer = self.language.layers[index]
-        attention, normed = layer.self_attn, _normed(hidden, layer.input_layernorm)
-        heads = (*hidden.shape[:-1], -1, attention.head_dim)
-        query = attention.q_proj(normed).view(heads).transpose(1, 2)
-        key = attention.k_proj(normed).view(heads).transpose(1, 2)
-        value = attention.v_proj(normed).view(heads).transpose(1, 2)
-        if virtual is not None:
-            query, key, value = (virtual.expand(heads) for heads in (query, key, value))
-        if rotary is not None:
-            query, key = apply_rotary_pos_emb(query, key, *rotary)
-        return query, key, value
-
-    def _attend(
-        self, index: int, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        """Fused attention: [B, H, L, C]."""
-        attention = self.language.layers[index].self_attn
-        return scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=mask,
-            is_causal=mask is None,
-            scale=attention.scaling,
-            enable_gqa=attention.num_key_value_groups > 1,
-        )
-
-    def _finish(self, index: int, hidden: Tensor, attended: Tensor) -> Tensor:
-        """Output projection, residuals and MLP: [B, R, D]."""
-        layer = self.language.layers[index]
-        hidden = hidden + layer.self_attn.o_proj(attended.transpose(1, 2).flatten(start_dim=2))
-        mlp: Tensor = layer.mlp(_normed(hidden, layer.post_attention_layernorm))
-        return hidden + mlp
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        """Logits [B, V] of the last hidden state [B, D]."""
-        logits: Tensor = self.lm_head(_normed(hidden, self.language.norm))
-        return logits
 
     def _span(self, layers: range, sequence: Sequence, max_new_tokens: int) -> Span:
         """What these layers need at decode; slots of tokens to come are not valid yet."""
@@ -451,8 +403,3 @@ class HybridLlava:
 def hybridize(llava: LlavaForConditionalGeneration, config: HybridConfig) -> HybridLlava:
     """A `HybridLlava` that shares the weights of `llava` and leaves it untouched."""
     return HybridLlava(llava, config)
-
-
-def _normed(hidden: Tensor, norm: Any) -> Tensor:
-    """Llama's RMSNorm as one operator, and on CUDA one kernel, of transformers' eight."""
-    return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)

@@ -17,7 +17,7 @@ from bench.cost.gpu import load_gpu
 from bench.cost.predict import predict
 from bench.cost.roofline import LlavaShape, Wall, Work, decode, floor, prefill, vision
 from bench.cost.stages import BATCHES, CASES, TOKENS
-from hybrid import HybridLlava
+from hybrid.language import Language
 from hybrid.methods import METHODS
 from hybrid.methods.pyramiddrop import PyramidStage
 from hybrid.stages import Read
@@ -206,20 +206,22 @@ def test_known_stages_stand_against_known_walls(counted: Counted) -> None:
     assert many.wall(many.eager) is Wall.COMPUTE
 
 
-def changes(monkeypatch: pytest.MonkeyPatch, method: str, planted: Any) -> dict[str, str]:
+def changes(
+    monkeypatch: pytest.MonkeyPatch, owner: type, method: str, planted: Any
+) -> dict[str, str]:
     """What is reported for the hybrid at batch 1 with `planted` in place of a method."""
-    monkeypatch.setattr(HybridLlava, method, planted)
+    monkeypatch.setattr(owner, method, planted)
     return recorded.compare(as_recorded({("hybrid", 1): cost_of("hybrid", 1)}))
 
 
 @against_the_record
 def test_a_copy_in_each_layer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = HybridLlava._finish
+    original = Language.finish
 
-    def finish(self: HybridLlava, index: int, hidden: Tensor, attended: Tensor) -> Tensor:
+    def finish(self: Language, index: int, hidden: Tensor, attended: Tensor) -> Tensor:
         return original(self, index, hidden.clone(), attended)
 
-    found = changes(monkeypatch, "_finish", finish)
+    found = changes(monkeypatch, Language, "finish", finish)
     assert list(found) == ["hybrid, batch-1, prefill", "hybrid, batch-1, decode"]
     for line in found.values():
         clones = re.search(r"\(clone (\d+) -> (\d+)\)", line)
@@ -249,7 +251,7 @@ def test_one_projection_more_in_one_method_is_noticed_there(
 @against_the_record
 def test_a_materialised_attention_matrix_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def attend(
-        self: HybridLlava,
+        self: Language,
         index: int,
         query: Tensor,
         key: Tensor,
@@ -261,7 +263,7 @@ def test_a_materialised_attention_matrix_is_noticed(monkeypatch: pytest.MonkeyPa
             logits = logits + mask
         return logits.softmax(dim=-1) @ value
 
-    found = changes(monkeypatch, "_attend", attend)
+    found = changes(monkeypatch, Language, "attend", attend)
     assert len(found) == 2
     assert all("_softmax" in line for line in found.values()), found
     # Not the peak: at 260 tokens the MLP's activations are wider than the attention matrix.

@@ -213,10 +213,10 @@ def test_no_timings_are_no_benchmarks() -> None:
 
 
 SLOWED = """
-    def _finish(self, index: int, hidden: Tensor, attended: Tensor) -> Tensor:
+    def finish(self, index: int, hidden: Tensor, attended: Tensor) -> Tensor:
         for _ in range(8):
-            self._finished(index, hidden, attended)
-        return self._finished(index, hidden, attended)
+            self.finished(index, hidden, attended)
+        return self.finished(index, hidden, attended)
 """
 
 
@@ -231,10 +231,10 @@ def test_a_commit_that_adds_work_is_found_slower_and_nothing_is_left(tmp_path: P
         this_checkout().hybrid, folder / "hybrid", ignore=shutil.ignore_patterns("__pycache__")
     )
     commit(folder, {".gitignore": "__pycache__\n"}, "as it is")
-    source = (package / "model.py").read_text()
-    slow = source.replace("    def _finish(", f"{SLOWED.lstrip(chr(10))}\n    def _finished(")
+    source = (package / "language.py").read_text()
+    slow = source.replace("    def finish(", f"{SLOWED.lstrip(chr(10))}\n    def finished(")
     assert slow != source
-    commit(folder, {"hybrid/model.py": slow}, "slower")
+    commit(folder, {"hybrid/language.py": slow}, "slower")
     profile = Path(bench.__file__).parent / "arms" / "profiles" / "tiny.toml"
     text = profile.read_text().replace("processes = 3", "processes = 1")
     text = text.replace("new_tokens = 16", "new_tokens = 3")  # short blocks, and so more of them

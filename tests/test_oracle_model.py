@@ -74,7 +74,7 @@ def fast(config: HybridConfig, groups: int, dtype: torch.dtype) -> HybridLlava:
     model = hybridize(llava, config)
     model.end_ids = []  # answers go on: what stands behind an end token is not compared
     if dtype is torch.float64:
-        model.language.rotary_emb = ExactAngles(model.language.config)
+        model.language.model.rotary_emb = ExactAngles(model.language.model.config)
     return model
 
 

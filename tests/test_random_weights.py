@@ -37,6 +37,7 @@ from bench.timing.case import Case, hybrid_on, timed_model
 from bench.timing.remote import Job, Worker
 from bench.timing.revision import this_checkout
 from hybrid import HybridConfig, HybridLlava, Keep, graphs
+from hybrid.language import Language
 from tests.llavas import SHAPE
 
 TINY, REAL = load_profile("tiny"), load_profile("llava-1.5-7b")
@@ -215,16 +216,16 @@ def test_the_code_is_run_on_meta_at_the_true_shape() -> None:
 def test_a_read_at_the_true_shape_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     of = subject("llava_v1.5_7b_hybrid", "36", weights=Weights.RANDOM)
     assert of.shape is not None
-    finish = HybridLlava._finish
+    finish = Language.finish
 
     def reading(
-        self: HybridLlava, index: int, hidden: torch.Tensor, attended: torch.Tensor
+        self: Language, index: int, hidden: torch.Tensor, attended: torch.Tensor
     ) -> torch.Tensor:
         if index == 31:  # a layer that the stand-in does not have
             hidden.sum().item()
         return finish(self, index, hidden, attended)
 
-    monkeypatch.setattr(HybridLlava, "_finish", reading)
+    monkeypatch.setattr(Language, "finish", reading)
     assert meta_verdict(of.shape, reproduce="again").outcome is Outcome.FAIL
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 import torch
 
+import hybrid.language
 import hybrid.model
 import hybrid.vision
 from bench.base.verdict import Outcome
@@ -112,7 +113,7 @@ def reads(function: Any) -> Any:
     [
         (hybrid.vision.VisionTower, "look", "prefill vision"),
         (hybrid.model, "keep_top", "prefill"),
-        (hybrid.model.HybridLlava, "_attend", "prefill layer 2"),
+        (hybrid.language.Language, "attend", "prefill layer 2"),
         (hybrid.model.HybridLlava, "decode", "decode step 1"),
     ],
     ids=["vision", "pruning", "layer", "decode"],

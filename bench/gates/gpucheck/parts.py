@@ -161,7 +161,7 @@ def compare_replay(
     same = left_padded(placed, placed.input_ids.shape[1])
     states = eager.prefill(same, new_tokens), graphed.prefill(placed, new_tokens)
     models = eager, graphed
-    layers, eps = len(eager.language.layers), torch.finfo(eager.lm_head.weight.dtype).eps
+    layers, eps = len(eager.language.layers), torch.finfo(eager.language.head.weight.dtype).eps
     difference = allowed = 0.0
     for step in range(new_tokens):
         ours, replayed = (state.logits.float() for state in states)

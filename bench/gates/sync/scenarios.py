@@ -48,8 +48,8 @@ def hybrid_stages(model: HybridLlava) -> Iterator[None]:
         undo.enter_context(label_rest(model, "generate_no_sync", "read-back"))
         undo.enter_context(label_calls(model.vision, "look", "vision"))
         undo.enter_context(label_calls(model.projector, "forward", "projector"))
-        for part in ("_project", "_attend", "_finish"):
-            undo.enter_context(label_calls(model, part, _layer))
+        for part in ("project", "attend", "finish"):
+            undo.enter_context(label_calls(model.language, part, _layer))
         undo.enter_context(patch.object(model, "place", _unwatched(model.place)))
         undo.enter_context(patch.object(EndWatch, "__init__", _with_pinned_flags))
         yield

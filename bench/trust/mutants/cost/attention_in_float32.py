@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava._attend",
+    target="hybrid.language:Language.attend",
     old=(
         "            query,\n"
         "            key,\n"

@@ -3,9 +3,9 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava._finish",
-    old="layer = self.language.layers[index]",
-    new="layer, hidden = self.language.layers[index], hidden.clone()",
+    target="hybrid.language:Language.finish",
+    old="layer = self.layers[index]",
+    new="layer, hidden = self.layers[index], hidden.clone()",
     source=MADE,
     expected=("cost",),
 )

@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava.prefill",
-    old="logits=self._logits(sequence.hidden[:, -1]),",
-    new="logits=self._logits(sequence.hidden)[:, -1],",
+    old="logits=self.language.logits(sequence.hidden[:, -1]),",
+    new="logits=self.language.logits(sequence.hidden)[:, -1],",
     source=MADE,
     expected=("cost",),
 )

@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:_normed",
+    target="hybrid.language:_normed",
     old="return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)",
     new="return norm(hidden)",
     source="transformers, LlamaRMSNorm",

@@ -4,10 +4,10 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava.decode",
-    old="                query, key, value = self._project(i, hidden, rotary)\n",
+    old="                query, key, value = self.language.project(i, hidden, rotary)\n",
     new=(
-        "                rotary = self.language.rotary_emb(hidden, position_ids)\n"
-        "                query, key, value = self._project(i, hidden, rotary)\n"
+        "                rotary = self.language.rotary(hidden, position_ids)\n"
+        "                query, key, value = self.language.project(i, hidden, rotary)\n"
     ),
     source=MADE,
     expected=("cost",),

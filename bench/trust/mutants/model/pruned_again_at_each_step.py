@@ -4,7 +4,7 @@ from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava.decode",
-    old="                attended = self._attend(i, query, keys, values, mask)\n",
+    old="                attended = self.language.attend(i, query, keys, values, mask)\n",
     new=(
         "                if i == self.config.aggregation_layer + 1:\n"
         "                    from hybrid.pruning import last_row_scores\n"
@@ -12,7 +12,7 @@ MUTANT = Mutant(
         "                    lowest = row.masked_fill(~span.valid, 2.0).argmin(dim=1, "
         "keepdim=True)\n"
         "                    span.valid.scatter_(1, lowest, False)\n"
-        "                attended = self._attend(i, query, keys, values, mask)\n"
+        "                attended = self.language.attend(i, query, keys, values, mask)\n"
     ),
     source="FastV, fork for transformers 4.31",
     expected=("equivalence",),

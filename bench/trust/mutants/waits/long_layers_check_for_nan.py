@@ -3,10 +3,10 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava._finish",
-    old="        layer = self.language.layers[index]\n",
+    target="hybrid.language:Language.finish",
+    old="        layer = self.layers[index]\n",
     new=(
-        "        layer = self.language.layers[index]\n"
+        "        layer = self.layers[index]\n"
         "        if index == 0 and bool(hidden.isnan().any()):\n"
         "            return hidden\n"
     ),

@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava._project",
+    target="hybrid.language:Language.project",
     old="        query = attention.q_proj(normed)",
     new=(
         "        if rotary is not None:\n"
