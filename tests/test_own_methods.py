@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.arms import own
+from bench.arms.methods import described
 from bench.arms.models import arm_config
 from bench.arms.own import known, own_of
 from bench.arms.own_files import imported
@@ -195,6 +196,10 @@ def test_an_entry_point_is_an_arm_and_its_package_a_part_of_it(
     assert arm_config("dense", TINY, Keep()) is None  # what ships comes first
     with pytest.raises(UserError, match=r"gone of their_package\.rule .*AttributeError"):
         known("gone")
+    del points["gone"]
+    [listed] = [each for each in described() if each.name == "largest-keys"]
+    assert (listed.place, listed.budget) == ("in front of layer 2", "tokens that stay")
+    assert sum(each.name == "dense" for each in described()) == 0
     with pytest.raises(UserError, match=r"no arm 'largest-key': did you mean largest-keys\?"):
         known("largest-key")
 

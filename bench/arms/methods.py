@@ -5,8 +5,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.arms.published import METHODS
+from bench.arms import own
+from bench.arms.published import ARMS, METHODS
 from hybrid import Keep
+from hybrid.merging import THRESHOLDS_72OUT
+from hybrid.methods.dtome import DToMe
+from hybrid.methods.fastv import FastV
 from hybrid.stages import HandOverStage, ImageStage, Staged, TowerStage
 
 LAYERS = 32  # of a 7B language model, for which a method lists its stages
@@ -24,22 +28,39 @@ class Described:
 
 
 def described() -> Sequence[Described]:
-    """All of `hybrid.methods.METHODS`; the words are those of their files."""
-    return [_described(name, make(Keep(count=36))) for name, make in METHODS.items()]
+    """DyMU and FastV, `hybrid.methods.METHODS`, and what other packages' entry points name; the
+    words are those of their files.
+
+    Raises:
+        UserError: an entry point does not load.
+    """
+    keep = Keep(count=36)
+    theirs = {name: own.of_entry_point(point) for name, point in own.installed().items()}
+    listed = {
+        "dymu": DToMe(THRESHOLDS_72OUT),
+        "fastv": FastV(keep),
+        **{name: make(keep) for name, make in METHODS.items()},
+        **{name: each.of(keep) for name, each in theirs.items() if name not in ARMS},
+    }
+    return [_described(name, method) for name, method in listed.items()]
 
 
 def _described(name: str, method: object) -> Described:
     module = inspect.getdoc(inspect.getmodule(type(method))) or ""
-    own = (inspect.getdoc(type(method)) or "").split("\n\n")[0]
+    whole = inspect.getdoc(type(method)) or ""
     title = module.partition(":")[0].lower().replace("-", "").replace("+", "plus")
-    alone = title == name.replace("-", "")
-    budget = re.search(r"keep: ([^.;]+)", own)
+    alone = name.replace("-", "") in title.replace("'s", "").split()
+    budget = re.search(r"keep: ([^.;]+)", whole)
     paper = re.search(r"https://arxiv.org/abs/[0-9.]+[0-9]", module) if alone else None
-    rule = (module.partition(":")[2] if alone else own).strip().partition("\n\n")[0]
+    rule = (module.partition(":")[2] if alone else whole).strip().partition("\n\n")[0]
+    if budget:
+        means = " ".join(budget[1].split())
+    else:
+        means = "tokens that are handed on" if hasattr(method, "keep") else "not used"
     return Described(
         name=name,
         place=_place(method),
-        budget=" ".join(budget[1].split()) if budget else "tokens that are handed on",
+        budget=means,
         paper=paper[0] if paper else "",
         rule=" ".join(rule.split()).rstrip(".").split(". ")[0],
     )

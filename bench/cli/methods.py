@@ -1,4 +1,4 @@
-"""`methods`: what there is beside DyMU and FastV."""
+"""`methods`: what an arm can be."""
 
 import typer
 
@@ -8,6 +8,8 @@ app = typer.Typer()
 @app.command()
 def methods() -> None:
     """List the reduction methods that an arm can be: name, place, budget, paper, rule.
+
+    `hybrid` is dymu and fastv, one behind the other; a method of your own is FILE.py:NAME.
 
     Example: python -m bench methods
     """

@@ -3,7 +3,8 @@
 https://arxiv.org/abs/2412.13180; its code is for another model family, and has no results on
 LLaVA-1.5. The criterion is the last token's query against the image's keys only, both before RoPE.
 Differs from that code: the number of tokens is fixed, the grid's first and then the best, where
-theirs is the union of both; and the grid is not ranked again at the second stage's expense.
+theirs is the union of both. As in the code, and not as its comment says, the second stage ranks the
+grid's tokens like any other.
 """
 
 from dataclasses import dataclass
