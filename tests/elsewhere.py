@@ -29,6 +29,7 @@ FLOATS = (
         "methods",
         "properties_*",
         "reduction_corners",
+        "schedule",
         "syncs_catalogue",
         "syncs_hybrid",
         "syncs_llava",
