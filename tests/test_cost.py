@@ -16,7 +16,7 @@ from bench.cost import Cost, cost_of, counting, recorded
 from bench.cost.gpu import load_gpu
 from bench.cost.predict import predict
 from bench.cost.roofline import LlavaShape, Wall, Work, decode, floor, prefill, vision
-from bench.cost.stages import BATCHES, CASES, TOKENS
+from bench.cost.stages import BATCHES, CASES, WORDS
 from hybrid.language import Language
 from hybrid.methods import METHODS
 from hybrid.methods.pyramiddrop import PyramidStage
@@ -152,7 +152,7 @@ def test_a_method_costs_what_is_recorded(name: str) -> None:
 def test_counts_and_the_roofline_agree_on_what_a_dense_model_must_do(
     counted: Counted, batch: int
 ) -> None:
-    layers = [TOKENS] * SHAPE.text_layers
+    layers = [WORDS + SHAPE.image_tokens] * SHAPE.text_layers
     tower = vision(SHAPE, [SHAPE.image_tokens + 1] * SHAPE.vision_layers, batch=batch)
     formulas = {
         "vision": tower,

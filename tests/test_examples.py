@@ -66,6 +66,7 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench mutants --without golden": MINUTES,
     "bench sweep --keep 9,18,36,none --limit 60": MINUTES,
     "bench sweep --methods divprune,visionzip --keep 9,18 --limit 60": MINUTES,
+    "bench sweep --methods all --average 36,18 --over flops --limit 60": MINUTES,
     "bench sweep --methods visionzip,divprune,dart,feather,grid,pool --keep 9,18,36"
     " --limit 160": MINUTES,
     "bench sweep --methods NAME --keep 9,18,36": PLACEHOLDERS,

@@ -53,6 +53,8 @@ CASES = [  # where in IDLE, a parameter's name, the line
     ("latency of one revision", "smallest_effect", "latency --smallest-effect 0.03"),
     ("sweep without merging", "thresholds", "sweep --merge off --thresholds 72out"),
     ("sweep of methods", "merge", "sweep --methods grid --merge off"),
+    ("sweep by averages", "keep", "sweep --methods grid --average 36 --keep 36"),
+    ("sweep of the grid", "average", "sweep --average 36"),
     ("sweep of methods", "thresholds", "sweep --methods grid --thresholds 72out"),
     ("--regen", "work_dir", "golden --regen --work-dir out"),
     ("--regen", "work_dir", "cost --regen --work-dir out"),

@@ -1,16 +1,41 @@
 """A small sweep of the tiny model, end to end: what is finished is not done again."""
 
+import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from bench.arms.checkpoint.config import checked_config
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
+from bench.cost.budget import Counted
 from bench.evaluation.runs.job import Options
-from bench.report.sweep.grid import parse_grid, parse_methods
-from bench.report.sweep.result import Sweep
-from bench.report.sweep.run import Timed, run_sweep
+from bench.report.plots.sweep import OVER, accuracy_over, latency_over
+from bench.report.sweep.grid import (
+    Asked,
+    Cell,
+    parse_averages,
+    parse_budgets,
+    parse_grid,
+    parse_methods,
+)
+from bench.report.sweep.page import write_sweep
+from bench.report.sweep.result import Sweep, table
+from bench.report.sweep.run import Timed, average, chosen_cells, plain_cells, run_sweep
+from hybrid import Keep
+from hybrid.methods import METHODS
 from tests.commands import Typed
+from tests.reports import sweep
+
+TINY = load_profile("tiny")
+
+
+def sweep_of(asked: Asked, folder: Path) -> Sweep:
+    options = Options(folder, reuse=False, verbose=False, limit=12)
+    return run_sweep(TINY, asked, options, Timed(1, 8), captions=False)
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +46,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Sweep]:
 
 def run(folder: Path, *, keep: str, reuse: bool, batch: int = 1) -> Sweep:
     options = Options(folder, reuse, verbose=False, limit=6)
-    cells = parse_grid(keep, "on")
-    return run_sweep(load_profile("tiny"), cells, options, Timed(batch, 8), captions=False)
+    asked = Asked(cells=parse_grid(keep, "on"))
+    return run_sweep(TINY, asked, options, Timed(batch, 8), captions=False)
 
 
 def test_fewer_tokens_answer_worse_and_each_point_has_its_intervals(
@@ -52,30 +77,124 @@ def test_timings_of_another_grid_are_not_reused(swept: tuple[Path, Sweep]) -> No
         run(swept[0], keep="36", reuse=True)
 
 
-def test_methods_stand_beside_chance_and_are_told_apart_in_words(tmp_path: Path) -> None:
-    cells = parse_methods("9", "divprune,pyramiddrop")
-    assert [cell.arm for cell in cells] == ["random-tokens", "divprune", "pyramiddrop"]
-    options = Options(tmp_path, reuse=False, verbose=False, limit=12)
-    found = run_sweep(load_profile("tiny"), cells, options, Timed(1, 8), captions=False)
-    dense, chance, divprune, pyramid = found.points
-    assert (dense.average, chance.average, divprune.average) == (None, 9.0, 9.0)
-    assert pyramid.average is not None and 9 < pyramid.average < 144
-    assert chance.accuracy < divprune.accuracy
-    assert found.said[0].startswith("divprune at 9 is better than random-tokens: +")
-    assert len(found.said) == 2 and Sweep.load(tmp_path / "sweep.json") == found
+def test_methods_stand_beside_chance_and_a_smaller_image_at_as_many_tokens_a_layer(
+    tmp_path: Path,
+) -> None:
+    asked = Asked(methods=["divprune", "dart"], keeps=[Keep(count=9)])
+    found = sweep_of(asked, tmp_path)
+    points = {(p.method, p.keep): p for p in found.points}
+    dense, dart, divprune = found.points[0], points["dart", "9"], points["divprune", "9"]
+    # Five layers, of which dart's first two see all 144.
+    assert (dense.average, dart.average, divprune.average) == (144.0, 63.0, 9.0)
+    assert dense.flops and dart.flops and divprune.flops
+    assert dense.flops > dart.flops > divprune.flops
+    assert dense.cache_bytes > dart.cache_bytes > divprune.cache_bytes
+    assert divprune.chance and divprune.smaller and dart.chance and dart.smaller
+    assert (divprune.chance.keep, divprune.smaller.keep) == ("9", "9")
+    assert (dart.chance.keep, dart.smaller.keep) == ("63", "64")
+    for method, beside, plain in (
+        (divprune, divprune.chance, "random-tokens"),
+        (dart, dart.smaller, "downsample"),
+    ):
+        other = points[plain, beside.keep]
+        assert beside.difference == pytest.approx(method.accuracy - other.accuracy)
+        assert other.chance is None and other.smaller is None
+        assert beside.difference_low <= beside.difference <= beside.difference_high
+    assert divprune.chance.is_beaten
+    chance, smaller = found.said
+    assert chance.startswith("not shown to be better than as many tokens by chance") and (
+        "divprune" not in chance
+    )
+    assert smaller.startswith("not shown to be better than a smaller image (downsample): ")
+    assert Sweep.load(tmp_path / "sweep.json") == found
+
+
+def test_what_a_method_has_to_beat_has_as_many_tokens_a_layer() -> None:
+    beside = plain_cells(Cell(Keep(count=9), False, "dart"), 63.2)
+    assert [(cell.arm, cell.keep) for cell in beside] == [
+        ("random-tokens", Keep(count=63)),
+        ("downsample", Keep(count=64)),
+    ]
+    assert not any(plain_cells(cell, 63.2) for cell in (*beside, Cell(Keep(count=9), True)))
+
+
+def test_methods_meet_at_as_many_tokens_a_layer_and_who_cannot_is_named() -> None:
+    counted = Counted(checked_config(TINY.model.path), torch.float32)
+    methods = ["visionzip", "feather", "fastv", "pyramiddrop", "grid"]
+    asked = Asked(methods=methods, averages=[60.0, 18.0])
+    cells, said = chosen_cells(asked, counted, TINY)
+    found = {(cell.arm, average(counted, TINY, cell)): str(cell.keep) for cell in cells}
+    assert set(found) == {
+        ("visionzip", 60.0),
+        ("fastv", 60.0),
+        ("feather", 60.0),
+        ("pyramiddrop", 58.8),
+        ("grid", 36.0),
+        ("visionzip", 18.0),
+        ("grid", 16.0),
+    }
+    assert found["visionzip", 60.0] == "60" and found["pyramiddrop", 58.8] == "0.48"
+    [line] = said
+    assert line.endswith("in tokens a layer: feather 30.0, fastv 58.2, pyramiddrop 29.6")
+    with pytest.raises(UserError, match=r"nothing to sweep: .*feather 30\.0"):
+        chosen_cells(Asked(methods=["feather"], averages=[4.0]), counted, TINY)
+
+
+def test_tables_hold_what_was_found_and_leave_out_what_was_not(tmp_path: Path) -> None:
+    found = replace(sweep(), points=[replace(point, cider=None) for point in sweep().points])
+    columns, rows = table(found)
+    assert "CIDEr" not in columns and "against chance" not in columns
+    assert all(len(row) == len(columns) for row in rows) and len(rows) == len(found.points)
+    write_sweep(tmp_path, found, "flops")
+    with (tmp_path / "sweep.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert [float(row["accuracy"]) for row in read] == [p.accuracy for p in found.points]
+    assert [int(row["flops"]) for row in read] == [p.flops for p in found.points]
+    lines = (tmp_path / "sweep.md").read_text().splitlines()
+    assert len(lines) == 2 + len(rows) and lines[0].count("|") == len(columns) + 1
+
+
+@pytest.mark.parametrize("over", OVER)
+def test_each_budget_can_be_drawn_over_with_dense_and_what_is_to_beat_marked(over: str) -> None:
+    points = [
+        replace(sweep().points[1 + i], method=name)
+        for i, name in enumerate(("random-tokens", "downsample", "divprune"))
+    ]
+    found = replace(sweep(), points=[sweep().points[0], *points])
+    for figure in (accuracy_over(found, over), latency_over(found, over)):
+        [axis] = figure.axes
+        _, labels = axis.get_legend_handles_labels()
+        assert labels == ["divprune", "random-tokens", "downsample", "dense"]
+        [dense] = [line for line in axis.containers if line.get_label() == "dense"]
+        assert list(dense[0].get_xdata()) == [OVER[over].of(found.points[0])]
+
+
+def test_what_cannot_be_counted_is_not_drawn_and_said() -> None:
+    found = replace(sweep(), points=[replace(p, flops=None) for p in sweep().points])
+    [axis] = accuracy_over(found, "flops").figure.axes
+    assert not axis.containers
+    assert "not counted" in table(found)[1][0]
 
 
 @pytest.mark.parametrize(
-    ("keep", "methods", "line"),
+    ("parse", "text", "line"),
     [
-        ("none", "divprune", "each is a budget"),
-        ("9", "best", "no arm 'best': .* tome,"),
-        ("9", "dense", "choose from tome,"),
+        (parse_budgets, "none", "each is a budget"),
+        (parse_methods, "best", "no arm 'best': .* tome,"),
+        (parse_methods, "dymu", "choose from all, fastv, hybrid, tome,"),
+        (parse_methods, "grid,grid", "grid stands there twice"),
+        (parse_averages, "0", "give visual tokens a layer"),
+        (parse_averages, "9,nan", "give visual tokens a layer"),
+        (parse_averages, "", "at least one value"),
     ],
 )
-def test_methods_need_names_and_budgets(keep: str, methods: str, line: str) -> None:
+def test_methods_need_names_and_budgets(parse: Any, text: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        parse_methods(keep, methods)
+        parse(text)
+
+
+def test_all_methods_that_ship_have_one_word() -> None:
+    assert set(METHODS) < set(parse_methods("all"))
 
 
 def test_more_prompts_than_there_are_can_not_be_timed(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from bench.report.history.series import all_series, series_cells
 from bench.report.history.store import append, read_history, read_report
 from bench.report.kept import _values
 from bench.report.plots.style import plain_svg
-from bench.report.plots.sweep import accuracy_against_latency, accuracy_against_tokens
+from bench.report.plots.sweep import accuracy_against_latency, accuracy_over
 from bench.report.sweep.result import Sweep
 from bench.timing.ratio import paired_ratio
 from bench.timing.samples import Samples
@@ -78,7 +78,7 @@ def _sweep() -> Any:
 def _use_sweep(path: Path) -> None:
     found = Sweep.load(path)
     plain_svg(accuracy_against_latency(found))
-    accuracy_against_tokens(found)
+    accuracy_over(found, "cache")
 
 
 RUN = {

@@ -87,6 +87,7 @@ def accuracy(
     from bench.arms.needs import prepare, quality_minutes
     from bench.arms.profiles import TASKS, load_profile
     from bench.base.tables import print_table
+    from bench.cost.budget import spent
     from bench.evaluation.runs.job import Options, model_name, open_task
     from bench.evaluation.runs.ranks import demand_alone
     from bench.evaluation.statistics.breakdown import (
@@ -99,7 +100,7 @@ def accuracy(
     from bench.report.history.store import history_file
     from bench.report.kept import kept_pictures
     from bench.report.sweep.result import saved_sweep
-    from bench.report.terminal import print_verdicts
+    from bench.report.terminal import print_budgets, print_verdicts
     from bench.report.write import write_report
 
     demand_alone()
@@ -129,6 +130,9 @@ def accuracy(
         caption_prompt=caption_prompt or chosen.data.coco_prompt,
         against=against,
     )
+    budgets = spent(chosen, dict.fromkeys(("dense", arm)), kept)
+    print_budgets(budgets)
+    print()
     print_verdicts(
         verdicts, title=f"accuracy: {arm} against {against or 'dense'}, {profile}, keep {kept}"
     )
@@ -155,6 +159,7 @@ def accuracy(
         work_dir,
         verdicts,
         title="accuracy",
+        budgets=budgets,
         settings=settings,
         options=given_options(context),
         history=history_file(),

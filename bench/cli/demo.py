@@ -57,9 +57,11 @@ def demo(
     from bench.arms.needs import prepare
     from bench.arms.profiles import load_profile, profile_of_model
     from bench.base.tables import print_line, print_table
+    from bench.cost.budget import spent
     from bench.evaluation.runs.ranks import demand_alone
     from bench.report.cells import in_time
     from bench.report.demo import demonstrate
+    from bench.report.terminal import print_budgets
 
     demand_alone()
     image, question = _image_and_question(words or [])
@@ -78,6 +80,8 @@ def demo(
     print_line(console, "")
     tokens = [[stage, str(dense), str(now)] for stage, dense, now in shown.tokens]
     print_table(console, f"tokens, keep {kept}", ("stage", "dense", arm), tokens)
+    print_line(console, "")
+    print_budgets(spent(profile, ("dense", arm), kept))
     print_line(console, "")
     times = [[s, in_time(d), in_time(n), f"{n / d:.2f}x"] for s, d, n in shown.milliseconds]
     columns = ("stage", "dense", arm, "ratio")

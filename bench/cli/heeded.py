@@ -53,6 +53,8 @@ IDLE: Mapping[str, Idle] = {
     "sweep of methods": Idle(
         "--methods names what is swept, in place of the grid", ("merge", "thresholds")
     ),
+    "sweep by averages": Idle("--average says what each method keeps", ("keep",)),
+    "sweep of the grid": Idle("without --methods a grid is swept", ("average",)),
     "sweep without merging": Idle("--merge off merges nothing", ("thresholds",)),
     "--regen": Idle("--regen writes records, and no report", ("work_dir",)),
     "cost --gpu": Idle("--gpu predicts, and writes no report", ("work_dir",)),

@@ -119,7 +119,7 @@ def latency(
     from bench.report.history.store import append, history_file, read_entry
     from bench.report.origin import origin_here
     from bench.report.sweep.result import saved_sweep
-    from bench.report.terminal import print_timings, print_verdicts
+    from bench.report.terminal import print_budgets, print_timings, print_verdicts
     from bench.report.write import write_report
 
     demand_alone()
@@ -159,6 +159,8 @@ def latency(
     print_timings(measured.timed, title=f"timings: an answer of {chosen.timing.new_tokens} tokens")
     _print_conditions(measured.samples)
     print()
+    print_budgets(measured.budgets)
+    print()
     of = "" if arm is None else f"{arm}, "
     print_verdicts(measured.verdicts, title=f"latency: {of}{profile}, keep {kept}")
     settings = {"profile": profile, "keep": str(kept)}
@@ -173,6 +175,7 @@ def latency(
         measured.verdicts,
         title="latency",
         timed=measured.timed,
+        budgets=measured.budgets,
         settings=settings,
         options=given_options(context, without=("against",)),
         against=against,

@@ -80,10 +80,11 @@ def run(
     from bench.arms.models import arm_config, load_checkpoint, resolve_keep
     from bench.arms.needs import prepare
     from bench.arms.profiles import load_profile, profile_of_model
+    from bench.cost.budget import spent
     from bench.evaluation.runs.evaluate import evaluate, infer_only, meet_ranks, score_only
     from bench.evaluation.runs.job import Job, Options, describe, open_task
     from bench.evaluation.runs.ranks import joined
-    from bench.report.terminal import print_score
+    from bench.report.terminal import print_budgets, print_score
     from bench.tasks.subsets import load_subset
 
     model = named_with(model, profile_file, chosen_arm)
@@ -126,6 +127,8 @@ def run(
                 return
             folder, score = evaluate(checkpoint, Job(profile, arm, kept, task, options))
     print_score(score, title=f"{model} on {task.name}: {describe(arm_config(arm, profile, kept))}")
+    if mode is not Mode.EVAL:
+        print_budgets(spent(profile, dict.fromkeys(("dense", arm)), kept))
     print(f"written to {folder}")
 
 

@@ -18,8 +18,8 @@ from hybrid.methods import METHODS
 from hybrid.state import State
 
 BATCHES = (1, 8)
-TOKENS = 640  # of an MMBench prompt: 64 of text and 576 of its image
-PATCHES = 576
+WORDS = 64  # of an MMBench prompt, beside its image
+TOKENS = WORDS + 576
 NEW_TOKENS = 64
 BUDGETS = {"pyramiddrop": "0.5"}  # of the others 64, which all papers have
 
@@ -61,7 +61,8 @@ class Stages:
 
 def cost_of(arm: str, batch: int) -> dict[str, Cost]:
     """Costs of `vision` (with projector), `prefill` (vision included) and one `decode` step."""
-    llava, inputs = _llava(), _inputs(batch)
+    llava = _llava()
+    inputs = inputs_of(llava, batch)
     return costs_of(llava, stages_of(llava, ARMS[arm], inputs))
 
 
@@ -81,9 +82,13 @@ def costs_of(llava: Any, stages: Stages) -> dict[str, Cost]:
     return costs
 
 
-def _inputs(batch: int) -> Inputs:
-    ids = torch.empty(batch, TOKENS, dtype=torch.long, device="meta")
-    pixels = torch.empty(batch, 3, 336, 336, dtype=torch.half, device="meta")
+def inputs_of(llava: Any, batch: int) -> Inputs:
+    """Prompts of 64 words and an image, on `meta` as the model is."""
+    vision = llava.config.vision_config
+    patches = (vision.image_size // vision.patch_size) ** 2
+    ids = torch.empty(batch, WORDS + patches, dtype=torch.long, device="meta")
+    size = (batch, 3, vision.image_size, vision.image_size)
+    pixels = torch.empty(size, dtype=llava.dtype, device="meta")
     return Inputs(ids, pixels, torch.empty_like(ids), padded=False)
 
 

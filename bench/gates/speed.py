@@ -6,11 +6,13 @@ from pathlib import Path
 
 import torch
 
+from bench.arms.models import arm_config
 from bench.arms.own import named, where
 from bench.arms.profiles import Profile
 from bench.arms.weights import Weights
 from bench.base.progress import progress
 from bench.base.verdict import Verdict
+from bench.cost.budget import Budget, Counted
 from bench.gates.compared import SMALLEST_EFFECT, Comparison
 from bench.gates.latency import Bounds, arms_in, measure_until_decided
 from bench.report.timing import Timing, timings
@@ -100,11 +102,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Measured:
-    """samples: case ("batch 8") -> raw timings."""
+    """samples: case ("batch 8") -> raw timings. budgets: of the arms that ran in this process."""
 
     verdicts: list[Verdict]
     timed: list[Timing]
     samples: Mapping[str, Samples]
+    budgets: Mapping[str, Budget]
 
 
 def speed_gate(request: Request, against: str | None = None) -> Measured:
@@ -175,7 +178,12 @@ def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
         taken[f"batch {batch}"] = samples
         timed += _with_peaks(timings(samples, floors, case=f"batch {batch}"), peaks)
         verdicts += [replace(v, gate=f"batch-{batch}/{v.gate}") for v in judged]
-    return Measured(verdicts, timed, taken)
+    counted = Counted(model.llava.config, model.llava.dtype)
+    configs = {
+        row.arm: arm_config(row.arm, profile, request.keep) for row in timed if row.arm != BASE
+    }
+    budgets = {arm: counted.budget(config) for arm, config in configs.items()}
+    return Measured(verdicts, timed, taken, budgets)
 
 
 def _with_peaks(rows: Sequence[Timing], peaks: Mapping[str, int]) -> list[Timing]:

@@ -1,9 +1,11 @@
 """Rows of the tables that every kind of report shows."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bench.base.verdict import Outcome, Verdict
+from bench.cost import budget
+from bench.cost.budget import Budget
 from bench.report.timing import Timing
 from bench.tasks.task import Metric
 
@@ -13,6 +15,13 @@ SCORE_COLUMNS = ("by", "metric", "value", "standard error", "count")
 TIMING_COLUMNS = (
     "case", "arm", "stage", "p50", "p90", "peak memory", "calls", "against its floor"
 )  # fmt: skip
+BUDGETS = "budgets: a prompt of 64 words and an image"
+BUDGET_COLUMNS = ("arm", *budget.COLUMNS)
+
+
+def budget_rows(budgets: Mapping[str, Budget]) -> list[list[str]]:
+    """Each in the order of BUDGET_COLUMNS."""
+    return [[arm, *spent.cells] for arm, spent in budgets.items()]
 
 
 def verdict_cells(verdict: Verdict) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from PIL import Image
 
+from bench.cost.budget import Budget
 from bench.report.sweep.result import Sweep
 from bench.report.timing import Timing
 from bench.timing.samples import Samples
@@ -36,10 +37,11 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """samples: case, such as "batch 8" -> raw timings. sweep: of `bench sweep`."""
+    """samples: case, such as "batch 8" -> raw timings. sweep: of `bench sweep`. budgets: by arm."""
 
     timed: Sequence[Timing] = ()
     samples: Mapping[str, Samples] = field(default_factory=dict)
     flips: Sequence[FlipCounts] = ()
     pictures: Sequence[Picture] = ()
     sweep: Sweep | None = None
+    budgets: Mapping[str, Budget] = field(default_factory=dict)

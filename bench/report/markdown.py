@@ -1,16 +1,20 @@
 """A gate's summary for a pull request: verdict first, then numbers, then one command."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.base.printable import printable
 from bench.base.verdict import Outcome, Verdict, exit_code
+from bench.cost.budget import Budget
 from bench.evaluation.statistics.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
 from bench.report.blame import Blame
 from bench.report.cells import (
+    BUDGET_COLUMNS,
+    BUDGETS,
     OVERALL,
     TIMING_COLUMNS,
     VERDICT_COLUMNS,
+    budget_rows,
     timing_cells,
     unique,
     verdict_cells,
@@ -26,6 +30,7 @@ def markdown(
     *,
     title: str,
     timed: Sequence[Timing] = (),
+    budgets: Mapping[str, Budget] | None = None,
     blame: Blame | None = None,
     code: str | None = None,
 ) -> str:
@@ -45,12 +50,14 @@ def markdown(
     lines += [f"- **{v.outcome}** {_inline(v.gate)}: {_inline(v.reason)}" for v in unhappy]
     if unhappy:
         lines.append("")
-    lines += _table(VERDICT_COLUMNS, [verdict_cells(verdict) for verdict in verdicts])
+    lines += markdown_table(VERDICT_COLUMNS, [verdict_cells(verdict) for verdict in verdicts])
     if timed:
-        lines += ["", *_table(TIMING_COLUMNS, [timing_cells(row) for row in timed])]
+        lines += ["", *markdown_table(TIMING_COLUMNS, [timing_cells(row) for row in timed])]
+    if budgets:
+        lines += ["", f"{BUDGETS}:", "", *markdown_table(BUDGET_COLUMNS, budget_rows(budgets))]
     flips = [row for verdict in verdicts for row in category_rows(verdict.numbers)]
     if flips:
-        lines += ["", *_table(CATEGORY_COLUMNS, [category_cells(row) for row in flips])]
+        lines += ["", *markdown_table(CATEGORY_COLUMNS, [category_cells(row) for row in flips])]
     lines += ["", "Reproduce:", "", *_commands(unique(v.reproduce for v in verdicts))]
     if blame is not None and overall is Outcome.FAIL:
         lines += ["", f"{_inline(blame.heading)}:", "", *_commands([blame.command])]
@@ -61,7 +68,8 @@ def _commands(commands: Sequence[str]) -> list[str]:
     return ["```bash", *map(printable, commands), "```"]
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table's lines; no cell links or calls anybody."""
     lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
     lines += [" | ".join(_inline(cell) for cell in row) for row in rows]
     return [f"| {line} |" for line in lines]

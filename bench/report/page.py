@@ -7,9 +7,12 @@ from markupsafe import Markup
 from bench.base.verdict import Outcome, Verdict, exit_code
 from bench.report.blame import Blame
 from bench.report.cells import (
+    BUDGET_COLUMNS,
+    BUDGETS,
     OVERALL,
     TIMING_COLUMNS,
     VERDICT_COLUMNS,
+    budget_rows,
     timing_cells,
     unique,
     verdict_cells,
@@ -48,6 +51,9 @@ def render_report(
         verdicts=[verdict_cells(verdict) for verdict in verdicts],
         timing_columns=TIMING_COLUMNS,
         timings=[timing_cells(row) for row in evidence.timed],
+        budget_title=BUDGETS,
+        budget_columns=BUDGET_COLUMNS,
+        budgets=budget_rows(evidence.budgets),
         sections=sections,
         pictures=pictures,
         commands=unique(verdict.reproduce for verdict in verdicts),
@@ -117,13 +123,13 @@ def _sweep(evidence: Evidence) -> list[Section]:
     if evidence.sweep is None:
         return []
     from bench.report.plots.style import inline_svg
-    from bench.report.plots.sweep import accuracy_against_latency, accuracy_against_tokens
+    from bench.report.plots.sweep import accuracy_against_latency, accuracy_over
 
     sweep = evidence.sweep
     plots = [
         Markup(
             inline_svg(
-                accuracy_against_tokens(sweep),
+                accuracy_over(sweep, "tokens"),
                 name="tokens",
                 label="accuracy against kept visual tokens",
             )

@@ -1,16 +1,20 @@
 """Verdicts, timings and scores on a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
 from bench.base.checkout import git, is_changed
 from bench.base.tables import print_line, print_table
 from bench.base.verdict import Outcome, Verdict
+from bench.cost.budget import Budget
 from bench.report.cells import (
+    BUDGET_COLUMNS,
+    BUDGETS,
     SCORE_COLUMNS,
     TIMING_COLUMNS,
     VERDICT_COLUMNS,
+    budget_rows,
     metric_cells,
     timing_cells,
     unique,
@@ -40,6 +44,11 @@ def print_timings(rows: Sequence[Timing], *, title: str, console: Console | None
     """A table. Plain aligned text if no terminal."""
     cells = [timing_cells(row) for row in rows]
     print_table(console or Console(), title, TIMING_COLUMNS, cells)
+
+
+def print_budgets(budgets: Mapping[str, Budget], *, console: Console | None = None) -> None:
+    """What each arm spends on a prompt. Plain aligned text if no terminal."""
+    print_table(console or Console(), BUDGETS, BUDGET_COLUMNS, budget_rows(budgets))
 
 
 def print_score(score: Score, *, title: str, console: Console | None = None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.verdict import Verdict
+from bench.cost.budget import Budget
 from bench.report.blame import blame
 from bench.report.cells import as_json
 from bench.report.evidence import Evidence, FlipCounts, Picture
@@ -26,6 +27,7 @@ def write_report(
     *,
     title: str,
     timed: Sequence[Timing] = (),
+    budgets: Mapping[str, Budget] | None = None,
     settings: Mapping[str, str] | None = None,
     against: str | None = None,
     history: Path | None = None,
@@ -50,6 +52,7 @@ def write_report(
         samples: case ("batch 8") -> raw timings, for the distributions.
         flips: lost and gained by category.
         pictures: of kept patches.
+        budgets: what each arm spends.
         options: of the gate's command, for the bisect command to give it, too.
         sweep: of `bench sweep`, for accuracy against kept tokens.
 
@@ -59,9 +62,14 @@ def write_report(
     origin = origin_here(settings or {})
     found = blame(title, origin, verdicts, options=options, against=against, history=history)
     code = revision(origin.commit, dirty=origin.dirty)
-    summary = markdown(verdicts, title=title, timed=timed, blame=found, code=code)
+    summary = markdown(verdicts, title=title, timed=timed, budgets=budgets, blame=found, code=code)
     evidence = Evidence(
-        timed=timed, samples=samples or {}, flips=flips, pictures=pictures, sweep=sweep
+        timed=timed,
+        samples=samples or {},
+        flips=flips,
+        pictures=pictures,
+        sweep=sweep,
+        budgets=budgets or {},
     )
     page = render_report(verdicts, title=title, origin=origin, evidence=evidence, blame=found)
     properties = {"commit": origin.commit or "", "dirty": str(origin.dirty).lower()}

@@ -1,21 +1,48 @@
-"""A sweep's two plots: accuracy against latency, and against kept tokens."""
+"""A sweep's plots: accuracy against latency, and either of them over a budget."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from bench.cost.budget import scaled
 from bench.report.plots.labels import place_labels
-from bench.report.plots.style import colour, new_figure, plain_numbers, styled
+from bench.report.plots.style import colour, new_figure, styled
 from bench.report.sweep.result import Point, Sweep, pareto_front
 
+Interval = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Over:
+    """A budget that a plot can be drawn over. of: a point's, None if it was not counted."""
+
+    words: str
+    axis: str
+    of: Callable[[Point], Any]
+
+
+OVER: Mapping[str, Over] = {
+    "tokens": Over("kept tokens", "visual tokens in the last layers", lambda p: p.tokens),
+    "average": Over("tokens a layer", "visual tokens a layer, on average", lambda p: p.average),
+    "flops": Over("FLOPs", "FLOPs of reading a prompt", lambda p: p.flops),
+    "cache": Over("cache", "bytes of a prompt's keys and values", lambda p: p.cache_bytes),
+}
 SERIES = (("merged", True, "blue", "D"), ("not merged", False, "vermillion", "o"))
 INKS = ("orange", "blue", "vermillion", "green", "purple")
 MARKERS = ("s", "D", "o", "^", "v", "P", "*")
-ASIDE = {True: 0.97, False: 1.03}  # on the axis of tokens, where equal accuracies would hide
+MARKED: Mapping[str, tuple[str, str, Any]] = {  # what a method has to beat
+    "random-tokens": ("grey", "X", (0, (2, 2))),
+    "downsample": ("grey", "d", (0, (5, 2))),
+}
+LABELS = 16  # more would stand on each other
+NEXT = 1.2  # times a tick the next one, or their labels would
+STEP = 0.015  # by which a series stands aside of the one before, where equal values would hide
 
 
 def accuracy_against_latency(sweep: Sweep) -> Figure:
@@ -48,36 +75,68 @@ def accuracy_against_latency(sweep: Sweep) -> Figure:
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, handletextpad=0.3,
                     columnspacing=1.1, handlelength=1.2)  # fmt: skip
         points = sorted(sweep.points, key=lambda p: (p not in front, p.ratio))
+        if len(points) > LABELS:
+            points = [p for p in points if p in front or p.dense]
         names = ["dense" if p.dense else p.keep for p in points]
         lines = [_steps(front), *(line for p in points for line in _intervals(p))]
         place_labels(figure, axis, [(p.ratio, p.accuracy) for p in points], names, lines=lines)
     return figure
 
 
-def accuracy_against_tokens(sweep: Sweep) -> Figure:
-    """How much accuracy is left when fewer visual tokens are."""
+def accuracy_over(sweep: Sweep, over: str) -> Figure:
+    """How much accuracy is left with less. over: a name of OVER."""
     with styled():
         figure, (axis,) = new_figure(3.9)
-        for label, points, ink, marker in _series(sweep):
-            ordered = sorted(points, key=lambda point: point.tokens)
-            ys = [p.accuracy for p in ordered]
-            xs = [p.tokens * (1 if p.dense else ASIDE[p.merge]) for p in ordered]
-            below = [p.accuracy - p.accuracy_low for p in ordered]
-            above = [p.accuracy_high - p.accuracy for p in ordered]
-            axis.errorbar(
-                xs, ys, yerr=[below, above], color=ink, marker=marker, ms=6, lw=1.4,
-                elinewidth=0.9, mec=colour("card"), mew=0.8, label=label,
-            )  # fmt: skip
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(sorted({p.tokens for p in sweep.points}))
-        plain_numbers(axis.xaxis)
-        axis.minorticks_off()
-        axis.set_xlabel("visual tokens in the last layers")
+        _lines(axis, sweep, over, lambda p: (p.accuracy_low, p.accuracy, p.accuracy_high))
         _accuracy_axis(axis, sweep)
-        axis.set_title("accuracy against kept tokens")
+        axis.set_title(f"accuracy over {OVER[over].words}")
+    return figure
+
+
+def latency_over(sweep: Sweep, over: str) -> Figure:
+    """What less saves of the time. over: a name of OVER."""
+    with styled():
+        figure, (axis,) = new_figure(3.9)
+        _lines(axis, sweep, over, lambda p: (p.ratio_low, p.ratio, p.ratio_high))
+        axis.axhline(1, color=colour("grey"), lw=0.8, ls=(0, (4, 3)), zorder=1)
+        axis.set_ylabel(f"time of an answer, times dense's (batch {sweep.batch})")
+        axis.grid(lw=0.6)
+        axis.set_axisbelow(True)
+        axis.set_title(f"time over {OVER[over].words}")
+    return figure
+
+
+def _lines(axis: Axes, sweep: Sweep, over: str, of: Callable[[Point], Interval]) -> None:
+    """A line for each series, with intervals. of: low end, value and high end."""
+    what = OVER[over]
+    values, series = list[float](), _series(sweep)
+    for place, (label, points, ink, marker) in enumerate(series):
+        shown = sorted((p for p in points if what.of(p) is not None), key=what.of)
+        if not shown:
+            continue
+        aside = 1 + STEP * (place - len(series) / 2)
+        xs = [what.of(p) * (1 if p.dense else aside) for p in shown]
+        values += [what.of(p) for p in shown]
+        ends = [of(p) for p in shown]
+        below = [value - low for low, value, _ in ends]
+        above = [high - value if isfinite(high) else 0.0 for _, value, high in ends]
+        axis.errorbar(
+            xs, [value for _, value, _ in ends], yerr=[below, above], color=ink, marker=marker,
+            ms=6, lw=1.4, elinewidth=0.9, mec=colour("card"), mew=0.8, label=label,
+            ls=MARKED.get(label, (ink, marker, "-"))[2],
+        )  # fmt: skip
+    axis.set_xscale("log", base=2)
+    ticks = list[float]()
+    for value in sorted(set(values)):
+        if not ticks or value > NEXT * ticks[-1]:
+            ticks.append(value)
+    axis.set_xticks(ticks)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scaled(value).strip()))
+    axis.minorticks_off()
+    axis.set_xlabel(what.axis)
+    if values:
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, handletextpad=0.4,
                     columnspacing=1.2)  # fmt: skip
-    return figure
 
 
 def _series(sweep: Sweep) -> list[tuple[str, list[Point], str, str]]:
@@ -86,8 +145,11 @@ def _series(sweep: Sweep) -> list[tuple[str, list[Point], str, str]]:
         (label, [p for p in grid if p.merge == merge], colour(ink), marker)
         for label, merge, ink, marker in SERIES
     ]
-    for number, method in enumerate(dict.fromkeys(p.method for p in sweep.points if p.method)):
+    methods = list(dict.fromkeys(p.method for p in sweep.points if p.method))
+    for number, method in enumerate(name for name in methods if name not in MARKED):
         ink, marker = INKS[number % len(INKS)], MARKERS[number % len(MARKERS)]
+        rows.append((method, [p for p in sweep.points if p.method == method], colour(ink), marker))
+    for method, (ink, marker, _) in MARKED.items():
         rows.append((method, [p for p in sweep.points if p.method == method], colour(ink), marker))
     rows.append(("dense", [p for p in sweep.points if p.dense], colour("grey"), "s"))
     return [row for row in rows if row[1]]

@@ -1,5 +1,6 @@
-"""The grid of a sweep: what to keep, and whether to merge, or by which methods."""
+"""The grid of a sweep: what to keep, and whether to merge, or which methods."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,11 @@ from bench.arms.published import METHODS
 from bench.base.errors import UserError
 from hybrid.config import Keep
 
-CHANCE = "random-tokens"  # what a method has to beat at its own budget
+CHANCE, SMALLER = "random-tokens", "downsample"
+PLAIN = {CHANCE: "as many tokens by chance", SMALLER: "a smaller image"}
+"""What a method has to beat at as many tokens a layer."""
+ALL = "all"
+BUDGETED = ("fastv", "hybrid", *METHODS)  # dymu has no budget: the image decides
 MERGE = {"on": True, "off": False}
 ARMS = {  # (merges, prunes) -> the arm of `bench.arms.models` that does just that
     (True, True): "hybrid",
@@ -38,6 +43,16 @@ class Cell:
         return f"keep-{self.keep}-merge-{'on' if self.merge else 'off'}"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is to be swept: cells of the grid, or methods at budgets or averages."""
+
+    cells: Sequence[Cell] = ()
+    methods: Sequence[str] = ()
+    keeps: Sequence[Keep] = ()
+    averages: Sequence[float] = ()
+
+
 def parse_grid(keep: str, merge: str) -> list[Cell]:
     """`18,36,none` and `on,off`: every pair, in that order.
 
@@ -52,19 +67,39 @@ def parse_grid(keep: str, merge: str) -> list[Cell]:
     return [Cell(k, MERGE[m]) for m in merges for k in keeps]
 
 
-def parse_methods(keep: str, methods: str) -> list[Cell]:
-    """`18,36` and `divprune,visionzip`: every pair, and beside them chance at each budget.
+def parse_methods(methods: str) -> list[str]:
+    """`divprune,fastv,mine.py:Mine`, or `all` that ship: arms that have a budget, each once.
 
-    Raises UserError and ConfigError as `parse_grid` does, and for a name that is no method's.
+    Raises UserError for an empty list, a name that stands there twice or is no such arm's.
     """
+    if methods.strip() == ALL:
+        return list(BUDGETED)
+    named = [known(name) for name in _split("--methods", methods)]
+    for name in named:
+        if name not in BUDGETED and own_of(name) is None:
+            raise UserError(f"--methods {name!r}: choose from {', '.join((ALL, *BUDGETED))}")
+    return list(dict.fromkeys(named))
+
+
+def parse_budgets(keep: str) -> list[Keep]:
+    """`18,36`: one for each method. Raises UserError and ConfigError as `parse_grid` does."""
     keeps = [Keep.parse(text, source="--keep") for text in _split("--keep", keep)]
     if not all(k.prunes for k in keeps):
         raise UserError(f"--keep {keep!r}: with --methods each is a budget, and none is not one")
-    named = [known(name) for name in _split("--methods", methods)]
-    for name in named:
-        if name not in METHODS and own_of(name) is None:
-            raise UserError(f"--methods {name!r}: choose from {', '.join(METHODS)}")
-    return [Cell(k, False, name) for k in keeps for name in dict.fromkeys([CHANCE, *named])]
+    return keeps
+
+
+def parse_averages(average: str) -> list[float]:
+    """`36,18,9`: visual tokens that a layer of the language model gets.
+
+    Raises UserError for what is no number above 0, or stands there twice.
+    """
+    numbers = []
+    for text in _split("--average", average):
+        if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", text) or not float(text):
+            raise UserError(f"--average {text!r}: give visual tokens a layer, such as 36 or 9.5")
+        numbers.append(float(text))
+    return numbers
 
 
 def _split(option: str, text: str) -> Sequence[str]:

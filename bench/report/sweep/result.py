@@ -1,10 +1,13 @@
 """What a sweep found: a point for each reduction, beside dense."""
 
+import csv
+import io
 import json
 import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +17,13 @@ from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.reading import Unreadable, read_json
 from bench.base.shapes import Count, Number, checked
+from bench.cost import budget
 
 FILE = "sweep.json"
 COLUMNS = (
-    "", "keep", "merge", "method", "tokens", "a layer", "accuracy", "95% interval",
-    "against dense", "90% interval", "CIDEr", "latency ratio", "99% interval",
+    "", "keep", "merge", "method", *budget.COLUMNS, "accuracy", "95% interval",
+    "against dense", "90% interval", "CIDEr", "95% interval", "latency ratio", "99% interval",
+    "against chance", "against a smaller image",
 )  # fmt: skip
 SLACK = 1e-9  # by which rounding may leave a value outside of its interval
 Kept = Annotated[str, Field(pattern=r"^(none|[0-9.]{1,20})$")]
@@ -29,19 +34,49 @@ _NO_OTHER_KEYS = ConfigDict(extra="forbid")
 
 @with_config(_NO_OTHER_KEYS)
 @dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What a plain way to as many tokens a layer answers, paired by question.
+
+    keep: its budget. difference_*: of the method's accuracy to it.
+    """
+
+    keep: Kept
+    difference: Number
+    difference_low: Number
+    difference_high: Number
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether the method is better beyond its interval."""
+        return self.difference_low > 0
+
+    @property
+    def cell(self) -> str:
+        """For tables."""
+        interval = f"[{self.difference_low:+.3f}, {self.difference_high:+.3f}]"
+        return f"{'' if self.is_beaten else 'not better: '}{self.difference:+.3f} {interval}"
+
+
+@with_config(_NO_OTHER_KEYS)
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """One reduction, or dense itself, whose ratio and difference are with itself: 1 and 0.
 
-    method: its name; empty for the grid of merging and pruning. tokens: visual tokens that the last
-    layers see; average: that a layer of the language model gets. accuracy_*: circular accuracy and
-    its Wilson interval. difference_*: to dense, paired by question. ratio_*: of a whole answer's
-    time to dense's, in one job. cider: None if captions were not asked for.
+    method: its name; empty for the grid of merging and pruning. tokens, average, flops,
+    cache_bytes: see `bench.cost.budget.Budget`. accuracy_*: circular accuracy and its Wilson
+    interval. difference_*: to dense, paired by question. ratio_*: of a whole answer's time to
+    dense's, in one job. cider_*: mean over images and its bootstrap, None if captions were not
+    asked for. chance, smaller: what `bench.report.sweep.grid.PLAIN` names, at as many tokens a
+    layer; None for these themselves, and for the grid.
     """
 
     keep: Kept
     merge: bool
     dense: bool
     tokens: Annotated[Count, Field(gt=0)]
+    average: Annotated[Number, Field(gt=0)]
+    flops: Annotated[Count, Field(gt=0)] | None
+    cache_bytes: Annotated[Count, Field(gt=0)]
     accuracy: Share
     accuracy_low: Share
     accuracy_high: Share
@@ -52,8 +87,16 @@ class Point:
     ratio_low: Annotated[Number, Field(ge=0)]
     ratio_high: Annotated[Number, Field(gt=0)] | Annotated[float, Field(ge=math.inf)]
     cider: Number | None = None
+    cider_low: Number | None = None
+    cider_high: Number | None = None
     method: Method = ""
-    average: Annotated[Number, Field(gt=0)] | None = None
+    chance: Beside | None = None
+    smaller: Beside | None = None
+
+    @property
+    def spent(self) -> budget.Budget:
+        """Its budget."""
+        return budget.Budget(self.tokens, self.average, self.flops, self.cache_bytes)
 
     @property
     def name(self) -> str:
@@ -115,6 +158,35 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
     return sorted(front, key=lambda point: (point.ratio, point.accuracy))
 
 
+def table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows; a column that has nothing to say is left out."""
+    front = pareto_front(sweep.points)
+    rows = [point_cells(point, on_front=point in front) for point in sweep.points]
+    said = [any(cells) for cells in zip(*rows, strict=True)]
+    return list(compress(COLUMNS, said)), [list(compress(row, said)) for row in rows]
+
+
+def as_csv(sweep: Sweep) -> str:
+    """All numbers as they are, a line a point."""
+    rows = [_flat(asdict(point)) for point in sweep.points]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _flat(point: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in point.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}_{inner}": part for inner, part in value.items()}
+        else:
+            flat[name] = value
+    return {name: value for name, value in flat.items() if value is not None}
+
+
 def point_cells(point: Point, *, on_front: bool) -> list[str]:
     """In the order of COLUMNS."""
     accuracy = f"[{point.accuracy_low:.4f}, {point.accuracy_high:.4f}]"
@@ -125,15 +197,17 @@ def point_cells(point: Point, *, on_front: bool) -> list[str]:
         "dense" if point.dense else point.keep,
         "" if point.dense or point.method else "on" if point.merge else "off",
         point.method,
-        str(point.tokens),
-        "" if point.average is None else f"{point.average:.1f}",
+        *point.spent.cells,
         f"{point.accuracy:.4f}",
         accuracy,
         "" if point.dense else f"{point.difference:+.4f}",
         "" if point.dense else difference,
         "" if point.cider is None else f"{point.cider:.4f}",
+        "" if point.cider is None else f"[{point.cider_low:.4f}, {point.cider_high:.4f}]",
         f"{point.ratio:.3f}",
         "" if point.dense else ratio,
+        "" if point.chance is None else point.chance.cell,
+        "" if point.smaller is None else point.smaller.cell,
     ]
 
 
@@ -146,7 +220,12 @@ def _check(sweep: Sweep) -> None:
             (point.accuracy_low, point.accuracy, point.accuracy_high),
             (point.difference_low, point.difference, point.difference_high),
             (point.ratio_low, point.ratio, point.ratio_high),
+            (point.cider_low, point.cider, point.cider_high),
         ):
+            if low is None or value is None or high is None:
+                if low is not value or high is not value:
+                    raise ValueError(f"point {point.name}: CIDEr without its interval")
+                continue
             if not low - SLACK <= value <= high + SLACK:
                 raise ValueError(f"point {point.name}: {value:g} is outside of its interval")
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn
@@ -18,12 +20,15 @@ from bench.base.checkout import git
 from bench.base.errors import UserError
 from bench.base.progress import progress
 from bench.base.tables import print_line
+from bench.cost.budget import Budget, Counted
 from bench.evaluation.runs.evaluate import evaluate
 from bench.evaluation.runs.job import Job, Options, open_task
+from bench.evaluation.statistics.bootstrap import bootstrap_interval
 from bench.evaluation.statistics.matching import matched_ids
 from bench.evaluation.statistics.paired import Pairs, difference_interval, wilson_interval
-from bench.report.sweep.grid import CHANCE, Cell
-from bench.report.sweep.result import FILE, Point, Sweep
+from bench.report.sweep.averages import within
+from bench.report.sweep.grid import CHANCE, PLAIN, SMALLER, Asked, Cell
+from bench.report.sweep.result import FILE, Beside, Point, Sweep
 from bench.tasks import Score, load_task
 from bench.timing.arms import answer_arm
 from bench.timing.clock import clock_for
@@ -47,7 +52,7 @@ class Timed:
 
 
 def run_sweep(
-    profile: Profile, cells: Sequence[Cell], options: Options, timed: Timed, *, captions: bool
+    profile: Profile, asked: Asked, options: Options, timed: Timed, *, captions: bool
 ) -> Sweep:
     """Answers, scores and times dense and every cell; writes `sweep.json` into the work dir.
 
@@ -57,71 +62,122 @@ def run_sweep(
     Raises UserError for anything that keeps a run from being finished, and for timings of another
     grid or machine.
     """
-    if not cells:
-        raise UserError("nothing to sweep: give --keep and --merge at least one value each")
     checkpoint = load_checkpoint(profile)
+    counted = Counted(checkpoint.llava.config, checkpoint.llava.dtype)
     tasks = [profile.data_of("mmbench"), *([profile.data_of("coco")] if captions else [])]
     opened = [open_task(data, options) for data in tasks]
     Answerer(checkpoint, None).sizes.demand(opened)
-    scores: dict[str, list[Score]] = {}
-    runs = [(DENSE, DENSE, Keep()), *((cell.name, cell.arm, cell.keep) for cell in cells)]
     # Before anything is answered: a budget that a method cannot meet is refused here.
+    cells, said = chosen_cells(asked, counted, profile)
+    plain = {cell.name: plain_cells(cell, average(counted, profile, cell)) for cell in cells}
+    cells = list(dict.fromkeys([*cells, *(each for beside in plain.values() for each in beside)]))
+    runs = [(DENSE, DENSE, Keep()), *((cell.name, cell.arm, cell.keep) for cell in cells)]
     answerers = {name: Answerer(checkpoint, arm_config(arm, profile, k)) for name, arm, k in runs}
+    scores: dict[str, list[Score]] = {}
     for number, (name, arm, keep) in enumerate(runs, start=1):
         print_line(Console(stderr=True), f"{number} of {len(runs)}: {name}")
         chosen = replace(options, work_dir=options.work_dir / name)
         scores[name] = [
             evaluate(checkpoint, Job(profile, arm, keep, task, chosen))[1] for task in opened
         ]
-    tokens = {name: visual_tokens(answerer) for name, answerer in answerers.items()}
     arms = {name: arm for name, arm, _ in runs}
     ratios = _ratios(profile, checkpoint, answerers, options, timed, arms)
-    points = [_dense_point(scores[DENSE], tokens[DENSE])]
-    points += [
-        replace(
-            _point(cell, scores[cell.name], scores[DENSE], tokens[cell.name], ratios[cell.name]),
-            average=average_tokens(answerers[cell.name]),
+    budgets = {name: counted.budget(arm_config(arm, profile, keep)) for name, arm, keep in runs}
+    points = []
+    if asked.methods:
+        cells.sort(key=lambda cell: -budgets[cell.name].average)
+    for cell in cells:
+        beside = {each.method: _beside(cell, each, scores) for each in plain.get(cell.name, ())}
+        points.append(
+            _point(
+                scores[cell.name],
+                scores[DENSE],
+                budgets[cell.name],
+                ratios[cell.name],
+                keep=str(cell.keep),
+                merge=cell.merge,
+                method=cell.method,
+                chance=beside.get(CHANCE),
+                smaller=beside.get(SMALLER),
+            )
         )
-        for cell in cells
-    ]
+    own = scores[DENSE]
+    dense = _point(own, own, budgets[DENSE], None, keep="none", merge=False, dense=True)
     sweep = Sweep(
         profile=profile.name,
         commit=git("rev-parse", "HEAD"),
         questions=len(scores[DENSE][0].values),
         images=len(scores[DENSE][1].values) if captions else 0,
         batch=timed.batch,
-        points=points,
-        said=[line for cell in cells for line in _against_chance(cell, scores)],
+        points=[dense, *points],
+        said=[*said, *not_better(points)],
     )
     sweep.save(options.work_dir / FILE)
     return sweep
 
 
-def visual_tokens(answerer: Answerer) -> int:
-    """Visual tokens that the last language-model layers work on."""
-    if answerer.hybrid is None:
-        vision = answerer.llava.config.vision_config
-        return int((vision.image_size // vision.patch_size) ** 2)
-    return int(answerer.hybrid.budget)
+def chosen_cells(asked: Asked, counted: Counted, profile: Profile) -> tuple[list[Cell], list[str]]:
+    """The cells, and what could not be had, in words.
+
+    Raises UserError if there is none.
+    """
+    cells, least = list(asked.cells), dict[str, float]()
+    cells += [Cell(keep, False, name) for keep in asked.keeps for name in asked.methods]
+    for wanted in asked.averages:
+        for name in asked.methods:
+            found = within(counted, profile, name, wanted)
+            if isinstance(found, Keep):
+                cells.append(Cell(found, False, name))
+            else:
+                least[name] = found
+    if not cells:
+        raise UserError(f"nothing to sweep: {_unreachable(least)}")
+    return cells, [_unreachable(least)] if least else []
 
 
-def average_tokens(answerer: Answerer) -> float:
-    """Visual tokens that a layer of the language model gets, on average over its layers."""
-    if answerer.hybrid is None:
-        return float(visual_tokens(answerer))
-    return fmean(answerer.hybrid.layer_slots)
+def _unreachable(least: Mapping[str, float]) -> str:
+    each = ", ".join(f"{name} {tokens:.1f}" for name, tokens in least.items())
+    return f"not at every average, since their least is, in tokens a layer: {each}"
 
 
-def _against_chance(cell: Cell, scores: Mapping[str, Sequence[Score]]) -> list[str]:
-    """Whether a method is better than as many tokens by chance, paired by question."""
-    chance = replace(cell, method=CHANCE)
-    if not cell.method or cell.method == CHANCE or chance.name not in scores:
+def average(counted: Counted, profile: Profile, cell: Cell) -> float:
+    """Visual tokens that a layer of the language model gets."""
+    return fmean(counted.slots(arm_config(cell.arm, profile, cell.keep)))
+
+
+def plain_cells(cell: Cell, average: float) -> list[Cell]:
+    """What a method has to beat: as many tokens a layer by chance, and of a smaller image.
+
+    The first are never more than the method's, the others as near as a square number is.
+    """
+    if not cell.method or cell.method in PLAIN:
         return []
-    pairs = _pairs(scores[cell.name][0], scores[chance.name][0])
+    side = max(1, round(average**0.5))
+    counts = {CHANCE: max(1, int(average)), SMALLER: side * side}
+    return [Cell(Keep(count=counts[name]), False, name) for name in PLAIN]
+
+
+def not_better(points: Sequence[Point]) -> list[str]:
+    """For each plain way to as many tokens: which methods are not shown to be better, in words."""
+    lines = []
+    for name, words in PLAIN.items():
+        beside = {
+            f"{p.method} at {p.keep}": p.chance if name == CHANCE else p.smaller for p in points
+        }
+        judged = {method: found for method, found in beside.items() if found is not None}
+        behind = [method for method, found in judged.items() if not found.is_beaten]
+        if judged:
+            which = ", ".join(behind) or "none"
+            lines.append(f"not shown to be better than {words} ({name}): {which}")
+    return lines
+
+
+def _beside(cell: Cell, plain: Cell, scores: Mapping[str, Sequence[Score]]) -> Beside:
+    pairs = _pairs(scores[cell.name][0], scores[plain.name][0])
     low, high = difference_interval(pairs)
-    shown = f"{pairs.delta:+.3f} [{low:+.3f}, {high:+.3f}]"
-    better = "is better than" if low > 0 else "is not shown to be better than"
-    return [f"{cell.method} at {cell.keep} {better} {CHANCE}: {shown}"]
+    return Beside(
+        keep=str(plain.keep), difference=pairs.delta, difference_low=low, difference_high=high
+    )
 
 
 def _pairs(after: Score, before: Score) -> Pairs:
@@ -216,47 +272,33 @@ def _config(answerer: Answerer) -> str:
     return "transformers" if answerer.hybrid is None else told(answerer.hybrid.config)
 
 
-def _dense_point(scores: Sequence[Score], tokens: int) -> Point:
-    hits = scores[0].hits
-    low, high = wilson_interval(sum(hits.values()), len(hits))
-    return Point(
-        keep="none",
-        merge=False,
-        dense=True,
-        tokens=tokens,
-        accuracy=scores[0].value,
-        accuracy_low=low,
-        accuracy_high=high,
-        difference=0.0,
-        difference_low=0.0,
-        difference_high=0.0,
-        ratio=1.0,
-        ratio_low=1.0,
-        ratio_high=1.0,
-        cider=scores[1].value if len(scores) > 1 else None,
-    )
-
-
 def _point(
-    cell: Cell, scores: Sequence[Score], dense: Sequence[Score], tokens: int, ratio: Ratio
+    scores: Sequence[Score],
+    reference: Sequence[Score],
+    spent: Budget,
+    ratio: Ratio | None,
+    **said: Any,
 ) -> Point:
-    hits, pairs = scores[0].hits, _pairs(scores[0], dense[0])
+    """ratio: None for dense itself. said: what is named, of `Point`."""
+    hits, pairs = scores[0].hits, _pairs(scores[0], reference[0])
     low, high = wilson_interval(sum(hits.values()), len(hits))
     difference_low, difference_high = difference_interval(pairs)
+    if len(scores) > 1:
+        ends = bootstrap_interval(np.array(list(scores[1].values.values())), 0.975)
+        said |= {"cider": scores[1].value, "cider_low": ends[0], "cider_high": ends[1]}
     return Point(
-        keep=str(cell.keep),
-        merge=cell.merge,
-        method=cell.method,
-        dense=False,
-        tokens=tokens,
+        **{"dense": False, **said},
+        tokens=spent.tokens,
+        average=spent.average,
+        flops=spent.flops,
+        cache_bytes=spent.cache_bytes,
         accuracy=scores[0].value,
         accuracy_low=low,
         accuracy_high=high,
         difference=pairs.delta,
-        difference_low=difference_low,
-        difference_high=difference_high,
-        ratio=ratio.value,
-        ratio_low=ratio.low,
-        ratio_high=ratio.high,
-        cider=scores[1].value if len(scores) > 1 else None,
+        difference_low=min(difference_low, pairs.delta),
+        difference_high=max(difference_high, pairs.delta),
+        ratio=ratio.value if ratio else 1.0,
+        ratio_low=ratio.low if ratio else 1.0,
+        ratio_high=ratio.high if ratio else 1.0,
     )

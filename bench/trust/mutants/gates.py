@@ -102,6 +102,10 @@ HARNESS = (
     Selection("test_own_methods.py"),
     Selection("test_runs_lock.py"),
     Selection("test_tasks_rescore.py"),
+    Selection("test_budget.py", only=("test_an_arm_spends_what_is_said",)),
+    Selection(
+        "test_sweep_run.py", only=("test_what_a_method_has_to_beat_has_as_many_tokens_a_layer",)
+    ),
     Selection("test_goldens.py"),
     Selection("test_syncs_catalogue.py"),
     Selection(

@@ -1,0 +1,116 @@
+"""What an arm spends on a prompt, in numbers that compare wherever its tokens end.
+
+"64 tokens" is one thing in the tower, another between tower and language model, and a third behind
+its eighth layer. The tokens that a layer gets on average, FLOPs, and bytes of keys and values are
+the same thing everywhere.
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+from bench.arms.checkpoint.config import checked_config
+from bench.arms.models import DTYPES, arm_config
+from bench.arms.profiles import Profile
+from bench.cost.stages import WORDS, costs_of, inputs_of, stages_of
+from hybrid import HybridConfig, HybridLlava, Keep
+
+COLUMNS = ("tokens", "a layer", "FLOPs", "cache")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Of a prompt of 64 words and one image.
+
+    Attributes:
+        tokens: visual tokens that the last layer of the language model gets.
+        average: visual tokens that a layer gets.
+        flops: of reading the prompt, tower and projector included, counted; None for a method that
+            asks for values, so that it cannot be counted without any.
+        cache_bytes: of all layers' keys and values behind the prompt.
+    """
+
+    tokens: int
+    average: float
+    flops: int | None
+    cache_bytes: int
+
+    @property
+    def cells(self) -> list[str]:
+        """In the order of COLUMNS."""
+        flops = "not counted" if self.flops is None else scaled(self.flops)
+        return [str(self.tokens), f"{self.average:.1f}", flops, f"{scaled(self.cache_bytes)}B"]
+
+
+def scaled(number: float) -> str:
+    """Three digits and a prefix: 76_300_000 is `76.3 M`."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if number < 999.5:
+            return f"{number:.3g} {prefix}"
+        number /= 1000
+    return f"{number:.3g} P"
+
+
+class Counted:
+    """Counts budgets of one model, at its true shape and without its weights.
+
+    Args:
+        config: of the model.
+        dtype: that it runs in.
+    """
+
+    def __init__(self, config: LlavaConfig, dtype: torch.dtype) -> None:
+        with torch.device("meta"):
+            shape: Any = LlavaForConditionalGeneration(deepcopy(config))
+        self.llava = shape.to(dtype).eval()
+        self.inputs = inputs_of(self.llava, 1)
+        self.patches = self.inputs.input_ids.shape[1] - WORDS
+        text = self.llava.config.text_config
+        width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
+        self.token_bytes = 2 * text.num_key_value_heads * width * dtype.itemsize
+
+    def slots(self, config: HybridConfig | None) -> list[int]:
+        """Visual tokens that each layer gets; None is transformers' own model.
+
+        Raises:
+            ConfigError: it does not fit the model.
+        """
+        if config is None:
+            return [self.patches] * self.llava.config.text_config.num_hidden_layers
+        return HybridLlava(self.llava, config).layer_slots
+
+    def budget(self, config: HybridConfig | None) -> Budget:
+        """What an arm spends. Raises ConfigError if it does not fit the model."""
+        slots = self.slots(config)
+        return Budget(
+            tokens=slots[-1],
+            average=fmean(slots),
+            flops=self._flops(config),
+            cache_bytes=sum(WORDS + count for count in slots) * self.token_bytes,
+        )
+
+    def _flops(self, config: HybridConfig | None) -> int | None:
+        stages = stages_of(self.llava, config, self.inputs)
+        prefill = type(stages)({"prefill": stages.run["prefill"]}, stages.cache)
+        try:
+            return costs_of(self.llava, prefill)["prefill"].flops
+        except Exception:  # a method of one's own that asks for a value, which there is none of
+            if config is None or not config.method:
+                raise
+            return None
+
+
+def spent(profile: Profile, arms: Iterable[str], keep: Keep) -> dict[str, Budget]:
+    """What arms of a profile spend at a budget; the checkpoint's configuration is all that is read.
+
+    Raises:
+        UserError: there is none, or no such arm.
+        ConfigError: an arm does not fit the model.
+    """
+    counted = Counted(checked_config(profile.model.path), DTYPES[profile.model.dtype])
+    return {arm: counted.budget(arm_config(arm, profile, keep)) for arm in arms}

@@ -1,0 +1,11 @@
+"""Each arm's FLOPs are dense's."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="bench.cost.budget:Counted._flops",
+    old="stages_of(self.llava, config, self.inputs)",
+    new="stages_of(self.llava, None, self.inputs)",
+    source=MADE,
+    expected=("harness",),
+)
