@@ -208,6 +208,12 @@ def sweep(session: nox.Session) -> None:
 
 
 @nox.session
+def methods(session: nox.Session) -> None:
+    """All methods at equal budgets on the embedded model, for docs/methods.md; some ten minutes."""
+    python(session, "sessions.methods", *session.posargs)
+
+
+@nox.session
 def history(session: nox.Session) -> None:
     """The recorded runs of this machine over commits, steps marked."""
     python(session, "bench", "history", *session.posargs)
