@@ -16,8 +16,10 @@ import typer
 
 import bench.trust.mutants.template
 import noxfile
+from bench.arms import own
 from bench.base import checkout
 from bench.cli import app, demo
+from bench.gates.method.template import new_method
 from bench.tasks.load import FIXTURE_DATA
 from hybrid.methods import METHODS
 from tests.commands import Typed
@@ -67,13 +69,17 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench sweep --keep 9,18,36,none --limit 60": MINUTES,
     "bench sweep --methods divprune,visionzip --keep 9,18 --limit 60": MINUTES,
     "bench sweep --methods all --average 36,18 --over flops --limit 60": MINUTES,
-    "bench sweep --methods visionzip,divprune,dart,feather,grid,pool --keep 9,18,36"
-    " --limit 160": MINUTES,
-    "bench sweep --methods NAME --keep 9,18,36": PLACEHOLDERS,
+    "bench sweep --methods NAME --average 36,18,9": PLACEHOLDERS,
     "bench run --model tiny_NAME": PLACEHOLDERS,
     "bench run --data tiny-mmbench --model tiny --method mine.py:Mine --keep 18": SHORTER,
     "bench accuracy --method mine.py:Mine --keep 9": SHORTER,
     "bench latency --method mine.py:Mine --keep 18": MINUTES,
+    "bench method check mine.py:Mine": "tests/test_method_check.py checks it",
+    "bench method check largest_keys.py:LargestKeys": "checked where it is written",
+    "bench accuracy --method largest_keys.py:LargestKeys --keep 18": SHORTER,
+    "bench latency --method largest_keys.py:LargestKeys --keep 18": MINUTES,
+    "bench sweep --methods largest_keys.py:LargestKeys,divprune --average 36,18": MINUTES,
+    "bench sweep --methods divprune,largest_keys.py:LargestKeys --average 36,18": MINUTES,
 }
 RUN: set[str] = set()
 
@@ -144,10 +150,17 @@ def parse(given: list[str]) -> None:
 
 @pytest.mark.parametrize("example", of("bench"))
 def test_each_example_is_a_line_that_the_command_takes(
-    example: Example, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    example: Example,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if "mine.py:Mine" in example.words:
         monkeypatch.chdir(request.getfixturevalue("mine").parent)
+    if "largest_keys.py:LargestKeys" in example.words:
+        own.forget()
+        monkeypatch.chdir(tmp_path)
+        new_method("LargestKeys", "language")
     needs_data = example.words[0] == "run" and "--data" not in example.words
     parse([*example.words, *(["--data", "tiny-mmbench"] if needs_data else [])])
 
@@ -298,6 +311,23 @@ def test_a_run_is_kept_as_a_reference(typed: Typed, line: str) -> None:
 def test_the_shipped_references_are_listed(typed: Typed, line: str) -> None:
     ran = typed(*words(line))
     assert ran.code == 0 and "llava_v1.5_7b_hybrid_COCO_VAL" in ran.out
+
+
+@answers("bench method new LargestKeys", "bench method new LargestKeys --place hand-over")
+def test_a_new_method_is_written_and_checked(
+    typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    own.forget()
+    monkeypatch.chdir(tmp_path)
+    assert typed(*words(line)).code == 0
+    ran = typed("method", "check", "largest_keys.py:LargestKeys")
+    assert ran.code == 0 and "method/waits" in ran.out and "FAIL" not in ran.out
+
+
+@answers("bench method check divprune --keep 9")
+def test_a_shipped_method_is_checked(typed: Typed, tmp_path: Path, line: str) -> None:
+    ran = typed(*words(line), "--work-dir", str(tmp_path))
+    assert ran.code == 0 and "method/waits" in ran.out and "FAIL" not in ran.out
 
 
 @answers("bench methods")

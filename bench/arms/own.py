@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from bench.arms.own_files import INSTALLED, digest_of, files_of
-from bench.arms.published import ARMS, demand_stages
+from bench.arms.published import ARMS, METHODS, demand_stages
 from bench.base.errors import UserError
 from bench.base.home import expanded
 from bench.base.reading import read_bytes
@@ -56,7 +56,7 @@ class Own:
         try:
             return self.make(keep)
         except BaseException as error:
-            raise _raised(self.name, error, f"making it of keep={keep}") from error
+            raise raised(self.name, error, f"making it of keep={keep}") from error
 
     @property
     def digest(self) -> str:
@@ -95,6 +95,28 @@ def known(arm: str) -> str:
 def own_of(arm: str) -> Own | None:
     """What `known` loaded by this name; None for an arm that ships."""
     return _KNOWN.get(arm)
+
+
+def demand_budgeted(arm: str) -> tuple[str, Factory]:
+    """A method's name, and what makes it of a budget; loads it if it is the user's own.
+
+    Raises:
+        UserError: as `known` does, and for an arm that is more than a method.
+    """
+    name = known(arm)
+    own = own_of(name)
+    if own is not None:
+        return name, own.of
+    if name not in METHODS:
+        there = ", ".join(METHODS)
+        raise UserError(f"{name} is no method: choose from {there}, or your own as {FORM}")
+    return name, METHODS[name]
+
+
+def method_settings_of(arm: str) -> dict[str, str]:
+    """What a report says of a user's own method: another text of it is another series."""
+    own = own_of(arm)
+    return {} if own is None else {"method": own.digest}
 
 
 def told(method: object) -> str:
@@ -140,7 +162,7 @@ def of_entry_point(point: EntryPoint) -> Own:
     try:
         made = point.load()
     except BaseException as error:
-        raise _raised(f"{said} ({point.value})", error, "loading it") from error
+        raise raised(f"{said} ({point.value})", error, "loading it") from error
     module = sys.modules[point.module]
     own_package = point.module.partition(".")[0]
     return _checked(point.name, point.name, made, module, own_package, said)
@@ -191,7 +213,7 @@ def _executed(path: Path, source: bytes) -> ModuleType:
             raise UserError(
                 f"{path}:{error.lineno}: this is no Python ({error.msg}): mend it"
             ) from error
-        raise _raised(str(path), error, "importing it") from error
+        raise raised(str(path), error, "importing it") from error
     return module
 
 
@@ -225,11 +247,11 @@ def demand_method(make: Factory, said: str) -> None:
             raise UserError(
                 f"{said} can't be made of a Keep alone ({error}): let it take one"
             ) from error
-        raise _raised(said, error, f"making it of keep={PROBED}") from error
+        raise raised(said, error, f"making it of keep={PROBED}") from error
     try:
         demand_stages(HybridConfig(method=(made,)))
     except BaseException as error:
-        raise _raised(said, error, "listing its stages") from error
+        raise raised(said, error, "listing its stages") from error
 
 
 def _demand_name(name: str, said: str) -> None:
@@ -241,7 +263,7 @@ def _demand_name(name: str, said: str) -> None:
         )
 
 
-def _raised(said: str, error: BaseException, doing: str) -> UserError:
+def raised(said: str, error: BaseException, doing: str) -> UserError:
     """In one line, with the place in the user's own code; Ctrl-C goes on as what it is."""
     if isinstance(error, KeyboardInterrupt | GeneratorExit):
         raise error

@@ -205,10 +205,9 @@ def model_or_default(model: str | None, profile_file: str | None, arm: str | Non
 
 def method_settings(arm: str | None) -> dict[str, str]:
     """What a report says of a user's own method: another text of it is another series."""
-    from bench.arms.own import own_of
+    from bench.arms.own import method_settings_of
 
-    own = None if arm is None else own_of(arm)
-    return {} if own is None else {"method": own.digest}
+    return {} if arm is None else method_settings_of(arm)
 
 
 def _anywhere(name: str, value: object) -> str:

@@ -102,6 +102,13 @@ HARNESS = (
     Selection("test_own_methods.py"),
     Selection("test_runs_lock.py"),
     Selection("test_tasks_rescore.py"),
+    Selection(
+        "test_method_check.py",
+        only=(
+            "test_one_that_mixes_the_samples_of_a_batch_is_named",
+            "test_one_that_waits_is_named_by_its_line",
+        ),
+    ),
     Selection("test_budget.py", only=("test_an_arm_spends_what_is_said",)),
     Selection(
         "test_sweep_run.py", only=("test_what_a_method_has_to_beat_has_as_many_tokens_a_layer",)

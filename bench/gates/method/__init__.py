@@ -1,0 +1,1 @@
+"""Does a reduction method keep the promises that every method makes?"""

@@ -1,0 +1,86 @@
+"""Stand in for a made model's stages: what goes in and comes out is looked at, or said again."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from torch import Tensor
+
+from hybrid import HybridLlava
+from hybrid.stages import Choice, Read, Seen
+
+
+@dataclass
+class Spy:
+    """A hand-over or language stage, watched.
+
+    Attributes:
+        stage: the method's own.
+        said: what it gave at each call: scores, or a `Choice`.
+        given: what it was handed at each call.
+        edited: names of tensors that it changed in place.
+        replayed: said in turn in place of asking the stage, if there are any.
+    """
+
+    stage: Any
+    said: list[Any] = field(default_factory=list)
+    given: list[Any] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
+    replayed: list[Any] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:  # layer, keep, slots_of
+        return getattr(self.stage, name)
+
+    def choose(self, seen: Seen) -> Choice:
+        choice: Choice = self._asked("choose", seen)
+        return choice
+
+    def scores(self, read: Read) -> Tensor:
+        scores: Tensor = self._asked("scores", read)
+        return scores
+
+    def _asked(self, function: str, given: Any) -> Any:
+        if self.replayed:
+            return self.replayed.pop(0)
+        before = {name: tensor.clone() for name, tensor in tensors_of(given)}
+        said = getattr(self.stage, function)(given)
+        for name, tensor in tensors_of(given):
+            if not tensor.equal(before[name]) and name not in self.edited:
+                self.edited.append(name)
+        self.said.append(said)
+        self.given.append(given)
+        return said
+
+
+def tensors_of(given: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Tensors that a stage is handed, by name: `visual.position`."""
+    for name, value in _parts(given):
+        if isinstance(value, Tensor):
+            yield f"{prefix}{name}", value
+        elif name in ("visual", "standing"):
+            yield from tensors_of(value, f"{name}.")
+
+
+def _parts(given: Any) -> Iterator[tuple[str, Any]]:
+    if hasattr(given, "_asdict"):
+        named: Mapping[str, Any] = given._asdict()
+        yield from named.items()
+    else:
+        yield from ((each.name, getattr(given, each.name)) for each in fields(given))
+
+
+def spied(model: HybridLlava) -> list[Spy]:
+    """Put a spy in front of each of the model's hand-over and language stages, in that order."""
+    hand_over = [Spy(stage) for stage in model.stages.hand_over]
+    language = [Spy(stage) for stage, _, _ in model.cuts]
+    stands_in: Any = tuple(hand_over)
+    model.stages = replace(model.stages, hand_over=stands_in)
+    model.cuts = [
+        (_as_stage(spy), budget, counts)
+        for spy, (_, budget, counts) in zip(language, model.cuts, strict=True)
+    ]
+    return [*hand_over, *language]
+
+
+def _as_stage(spy: Spy) -> Any:
+    return spy

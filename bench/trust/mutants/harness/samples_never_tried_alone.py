@@ -1,0 +1,11 @@
+"""A method's samples are never tried alone, so one that mixes a batch is in order."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="bench.gates.method.promises:alone",
+    old="enumerate(one_by_one(trial.batch))",
+    new="enumerate(one_by_one(trial.batch)[:0])",
+    source=MADE,
+    expected=("harness",),
+)

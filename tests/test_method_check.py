@@ -1,0 +1,224 @@
+"""`method check`: what keeps every promise passes, a broken copy is named by what it breaks."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.arms import own
+from bench.arms.own import demand_budgeted
+from bench.base.errors import UserError
+from bench.base.verdict import Outcome, Verdict
+from bench.gates.method.check import method_gate
+from bench.gates.method.promises import PROMISES
+from bench.gates.method.template import TEMPLATES, new_method
+from hybrid import Keep
+from hybrid.methods import METHODS
+from tests.commands import Typed
+from tests.own_methods import LARGEST_KEYS, mine
+
+__all__ = ["mine"]
+RANKED = "return read.of_image(read.key.float().norm(dim=-1).mean(dim=1))"
+HAND_OVER = TEMPLATES["hand-over"].format(name="Mine")
+CHOSEN = (
+    "return top(self.scores(visual.features), visual.valid, self.slots_of(visual.valid.shape[1]))"
+)
+
+
+def judged(name: str, keep: str | None = None) -> dict[str, Verdict]:
+    arm, make = demand_budgeted(name)
+    asked = None if keep is None else Keep.parse(keep)
+    found = method_gate(arm, make, asked, reproduce="again")
+    return {verdict.gate.removeprefix("method/"): verdict for verdict in found}
+
+
+def broken(path: Path, source: str, *lines: str) -> dict[str, str]:
+    """The promises that a copy breaks, with `lines` in place of its rule -> why."""
+    indent = "\n        ".join(lines)
+    rule = RANKED if RANKED in source else CHOSEN
+    assert source.count(rule) == 1
+    path.write_text(source.replace(rule, indent))
+    own.forget()
+    found = judged(f"{path}:Mine", "9")
+    assert set(found) == set(PROMISES)
+    return {
+        promise: verdict.reason
+        for promise, verdict in found.items()
+        if verdict.outcome is Outcome.FAIL
+    }
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_that_ships_keeps_each_promise(name: str) -> None:
+    found = judged(name)
+    assert set(found) == set(PROMISES)
+    for verdict in found.values():
+        assert verdict.outcome is Outcome.PASS, verdict
+        assert "keep" in verdict.reason
+    assert float(found["dropped-is-hidden"].numbers["value"]) < 1e-3
+
+
+def test_a_third_partys_method_keeps_them(mine: Path) -> None:
+    assert broken(mine, LARGEST_KEYS, RANKED) == {}
+    assert broken(mine, HAND_OVER, CHOSEN) == {}
+
+
+def test_one_that_mixes_the_samples_of_a_batch_is_named(mine: Path) -> None:
+    scores = RANKED.replace("return", "scores =")
+    for lines in (
+        (scores, "return scores.mean(dim=0, keepdim=True).expand_as(scores)"),
+        (scores, "return scores[:1].expand_as(scores)"),
+        # What stands first in a padded prompt is padding.
+        (
+            "hidden = read.hidden.float()",
+            "return read.of_image(hidden @ hidden[:, 0, :, None])[..., 0]",
+        ),
+    ):
+        found = broken(mine, LARGEST_KEYS, *lines)
+        assert set(found) <= {"alone-as-in-a-batch", "cached-is-recomputed"}
+        assert found["alone-as-in-a-batch"].startswith("samples of a batch see each other"), lines
+
+
+def test_one_that_waits_is_named_by_its_line(mine: Path) -> None:
+    found = broken(
+        mine,
+        LARGEST_KEYS,
+        RANKED.replace("return", "scores ="),
+        "return scores if scores.max().item() > 0 else -scores",
+    )
+    assert set(found) == {"waits", "countable"}
+    line = next(n for n, text in enumerate(mine.read_text().splitlines(), 1) if ".item()" in text)
+    assert re.match(rf"the host waits at \S*mine\.py:{line} \(Tensor\.item\): ", found["waits"])
+    assert found["countable"].startswith("it asks for values")
+
+
+def test_one_that_renumbers_positions_is_named(mine: Path) -> None:
+    found = broken(
+        mine,
+        LARGEST_KEYS,
+        "import torch",
+        "at = read.standing.position",
+        "at.copy_(torch.arange(at.shape[1], device=at.device).flip(0).expand_as(at))",
+        RANKED,
+    )
+    assert found["nothing-edited"].startswith(
+        "Mine changes standing.position in place and so renumbers positions"
+    )
+    found = broken(
+        mine,
+        HAND_OVER,
+        "choice = " + CHOSEN.removeprefix("return "),
+        "import torch",
+        "from hybrid.merging import rows",
+        "first = torch.arange(choice.slot.shape[1], device=choice.slot.device)",
+        "features = rows(visual.features, choice.slot)",
+        "return Choice(first.expand_as(choice.slot), choice.valid, features)",
+    )
+    assert found["positions"].startswith("Mine renumbers positions: at slot 0 of sample 0 it hands")
+
+
+ODD = {  # the rule in place of LARGEST_KEYS' -> what it breaks, and how that begins
+    "draws": (
+        ("import torch", "return torch.rand(read.standing.present.shape).double()"),
+        {"repeatable": "it keeps other tokens at each call"},
+    ),
+    "in half": (
+        (RANKED.replace(".float()", ".half()"),),
+        {"shapes": "Mine: scores are torch.float16: float32 or wider"},
+    ),
+    "no numbers": (
+        (f"{RANKED} * float('nan')",),
+        {"shapes": "Mine: scores are no numbers"},
+    ),
+    "of the prompt": (
+        ("return read.key.float().norm(dim=-1).mean(dim=1)",),
+        {"shapes": "Mine: keeping 9 raises"},
+    ),
+    "raises": (
+        ("raise RuntimeError('not yet')",),
+        dict.fromkeys(PROMISES, "Mine: keeping 9 raises RuntimeError at mine.py:19 (not yet): "),
+    ),
+    "edits": (
+        ("read.hidden.mul_(2)", RANKED),
+        {"nothing-edited": "Mine changes hidden in place"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_what_else_can_go_wrong_is_named(mine: Path, case: str) -> None:
+    lines, said = ODD[case]
+    found = broken(mine, LARGEST_KEYS, *lines)
+    for promise, reason in said.items():
+        assert found[promise].startswith(reason), (promise, found)
+
+
+def test_more_than_announced_is_named(mine: Path) -> None:
+    found = broken(
+        mine,
+        HAND_OVER,
+        "return top(self.scores(visual.features), visual.valid, 12)",
+    )
+    assert found["shapes"].startswith("Mine: 12 slots are handed on, and 9 were announced")
+    assert "announced" in found["tokens-a-layer"]
+    found = broken(
+        mine,
+        HAND_OVER,
+        "slot, valid, _ = " + CHOSEN.removeprefix("return "),
+        "return Choice(slot.flip(1), valid)",
+    )
+    assert "in rising order" in found["shapes"] and "positions" in found
+
+
+def test_a_deep_method_is_tried_on_a_deep_model(mine: Path) -> None:
+    mine.write_text(LARGEST_KEYS.replace("layer: int = 2", "layer: int = 20"))
+    own.forget()
+    assert {v.outcome for v in judged(f"{mine}:Mine", "9").values()} == {Outcome.PASS}
+
+
+def test_a_budget_that_it_does_not_take_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"tome: keep=1 has block .*; give --keep a budget"):
+        judged("tome", "1")
+    with pytest.raises(UserError, match="hybrid is no method: choose from tome,"):
+        judged("hybrid")
+
+
+@pytest.mark.parametrize("place", TEMPLATES)
+def test_a_new_method_is_in_order_as_it_is(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: Typed
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own.forget()
+    made = typed("method", "new", "LargestKeys", "--place", place)
+    assert made.code == 0
+    next_command = "python -m bench method check largest_keys.py:LargestKeys"
+    assert made.out == f"written: largest_keys.py\nnext: {next_command}\n"
+    assert len((tmp_path / "largest_keys.py").read_text().splitlines()) <= 30
+    ran = typed(*next_command.split()[3:], "--keep", "9")
+    assert ran.code == 0, ran.out
+    assert ran.out.count("PASS") == len(PROMISES) and "FAIL" not in ran.out
+    assert "at LLaVA-1.5-7B's shape, keep 9; counted, not timed" in ran.out
+    rows = {row.split()[0]: row.split()[1] for row in ran.out.splitlines() if row.strip()}
+    assert (rows["dense"], rows["LargestKeys"]) == ("576", "9")
+    picture = [line for line in ran.out.splitlines() if set(line) <= {" ", "#", "·"} and line]
+    assert len(picture) == 12 and "".join(picture).count("#") == 9
+    again = typed("method", "new", "LargestKeys", "--place", place)
+    assert again.code == 2 and "largest_keys.py is there already" in again.err
+
+
+def test_a_broken_method_ends_with_1_and_a_name_that_is_none_with_2(
+    mine: Path, typed: Typed
+) -> None:
+    mine.write_text(LARGEST_KEYS.replace(RANKED, f"{RANKED}[:1].expand(4, -1)"))
+    own.forget()
+    work = str(mine.parent / "work")
+    ran = typed("method", "check", f"{mine}:Mine", "--keep", "9", "--work-dir", work)
+    assert ran.code == 1 and "method/alone-as-in-a-batch" in ran.out
+    for name, line in (("1st", "'1st' can't be a method's name"), ("class", "'class' can't be")):
+        assert line in typed("method", "new", name).err
+
+
+def test_all_names_of_a_new_method_become_files(tmp_path: Path) -> None:
+    assert new_method("MyOwnRule2", "language", tmp_path).name == "my_own_rule2.py"
+    with pytest.raises(UserError, match=r"cannot write .*No such file"):
+        new_method("Mine", "language", tmp_path / "nowhere")
