@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -196,6 +197,26 @@ def test_running_out_of_time_counts_only_where_that_is_stated(
     away, caught = session(tmp_path, [named(), stated], ("cost", hangs))
     assert away.caught_by is None
     assert caught.caught_by == HANG
+
+
+def test_who_is_late_among_others_is_looked_at_again_alone_and_with_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.trust.mutants.session.CHILD_LIMIT_S", 1.0)
+    began = tmp_path / "began"
+
+    def late_the_first_time(_: Any) -> Red | None:
+        if not began.exists():
+            began.touch()
+            time.sleep(30)
+        return Red("seen")
+
+    late, in_time = session(tmp_path, [named(), named(name="other")], ("cost", late_the_first_time))
+    assert late.caught_by == in_time.caught_by == "cost"
+    began.unlink()
+    assert run_clean(
+        [gate("cost", lambda _: late_the_first_time(_) and None)], folder=tmp_path, jobs=1
+    )
 
 
 def test_a_child_that_dies_is_no_verdict(tmp_path: Path) -> None:

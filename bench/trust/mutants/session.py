@@ -39,6 +39,9 @@ class Result:
         return next(iter(self.reds), None)
 
 
+PATIENCE = 4  # times the limit for who was late among others
+
+
 def run_clean(
     gates: Sequence[Gate],
     *,
@@ -95,23 +98,44 @@ def run_mutants(
         for named, change in zip(mutants, changes_of(mutants), strict=True)
     ]
     results: dict[int, Result] = {}
-    for position, reds, ended in _looked(work, jobs):
+    stated = [HANG in named.mutant.expected for named in mutants]
+    for position, reds, ended in _looked(work, jobs, stated):
         named = mutants[position]
-        if HANG not in named.mutant.expected:
+        if not stated[position]:
             reds.pop(HANG, None)
         results[position] = Result(named, reds, ended.seconds, ended.cpu_seconds)
         progress(named.name)
     return [results[position] for position in range(len(mutants))]
 
 
-def _looked(work: Sequence[Look], jobs: int) -> Iterator[tuple[int, dict[str, Red], Ended]]:
-    """Each in a child of its own; yields its position, what was red, and how it ended."""
+def _looked(
+    work: Sequence[Look], jobs: int, stated: Sequence[bool] = ()
+) -> Iterator[tuple[int, dict[str, Red], Ended]]:
+    """Each in a child of its own; yields its position, what was red, and how it ended.
+
+    stated: of which it is known that they hang. Any other that is late, as on a busy machine many
+    are, is looked at once more when the rest is done: alone, and with patience.
+    """
+    late = []
+    for position, reds, ended in _in_children(work, jobs, CHILD_LIMIT_S):
+        if HANG in reds and not (stated and stated[position]):
+            late.append(position)
+        else:
+            yield position, reds, ended
+    again = [work[position] for position in late]
+    for place, reds, ended in _in_children(again, 1, PATIENCE * CHILD_LIMIT_S):
+        yield late[place], reds, ended
+
+
+def _in_children(
+    work: Sequence[Look], jobs: int, limit_s: float
+) -> Iterator[tuple[int, dict[str, Red], Ended]]:
     logs = [log for log, _, _ in work]
     judged = [partial(_judge, change, gates) for _, change, gates in work]
-    for position, ended in forked(judged, jobs=jobs, limit_s=CHILD_LIMIT_S, logs=logs):
+    for position, ended in forked(judged, jobs=jobs, limit_s=limit_s, logs=logs):
         if ended.died:
             raise UserError(f"a child ended without a verdict: see {logs[position]}")
-        hung = {HANG: Red(f"no verdict in {CHILD_LIMIT_S:.0f} seconds", crash=True)}
+        hung = {HANG: Red(f"no verdict in {limit_s:.0f} seconds", crash=True)}
         yield position, hung if ended.hung else ended.value, ended
 
 
