@@ -28,7 +28,7 @@ CHOSEN = (
 def judged(name: str, keep: str | None = None) -> dict[str, Verdict]:
     arm, make = demand_budgeted(name)
     asked = None if keep is None else Keep.parse(keep)
-    found = method_gate(arm, make, asked, reproduce="again")
+    found = method_gate(arm, make, asked, embedded=False, reproduce="again")
     return {verdict.gate.removeprefix("method/"): verdict for verdict in found}
 
 
@@ -132,7 +132,24 @@ ODD = {  # the rule in place of LARGEST_KEYS' -> what it breaks, and how that be
     ),
     "of the prompt": (
         ("return read.key.float().norm(dim=-1).mean(dim=1)",),
-        {"shapes": "Mine: keeping 9 raises"},
+        {"shapes": "Mine: scores are [4, 55], and there are [4, 36] slots"},
+    ),
+    "in half precision alone": (
+        (RANKED.replace(".float()", ""),),
+        {"half-precision": "in bfloat16: Mine: scores are torch.bfloat16: float32 or wider"},
+    ),
+    "remembers": (
+        (
+            RANKED.replace("return", "keys ="),
+            "calls = self.__dict__.setdefault('calls', [])",
+            "calls.append(keys)",
+            "return -keys if len(calls) == 2 else keys",
+        ),
+        {"repeatable": "it keeps other tokens at each call"},
+    ),
+    "ends the process": (
+        ("raise SystemExit(0)",),
+        dict.fromkeys(PROMISES, "Mine: keeping 9 raises SystemExit at mine.py:19 (0): "),
     ),
     "raises": (
         ("raise RuntimeError('not yet')",),
@@ -168,6 +185,59 @@ def test_more_than_announced_is_named(mine: Path) -> None:
         "return Choice(slot.flip(1), valid)",
     )
     assert "in rising order" in found["shapes"] and "positions" in found
+
+
+def test_means_that_stand_at_other_patches_are_named(mine: Path) -> None:
+    chosen = "found = " + CHOSEN.removeprefix("return ")
+    means = (
+        "from hybrid.merging import rows",
+        "next = visual.features.roll(-1, dims=1)",
+        "mixed = (visual.features + next) / 2",
+        "features = rows(mixed, found.slot)",
+    )
+    assert "positions" not in broken(
+        mine, HAND_OVER, chosen, *means, "return found._replace(features=features)"
+    )
+    found = broken(
+        mine,
+        HAND_OVER,
+        chosen,
+        *means,
+        "import torch",
+        "first = torch.arange(found.slot.shape[1], device=found.slot.device)",
+        "return Choice(first.expand_as(found.slot), found.valid, features)",
+    )
+    assert re.match(
+        r"Mine renumbers positions: what it hands on at slot \d+ of sample \d is not made of what",
+        found["positions"],
+    )
+
+
+def test_a_tower_that_edits_what_it_is_handed_is_named(mine: Path) -> None:
+    mine.write_text(
+        "from hybrid.methods.tome import ToMe\n\n\nclass Mine(ToMe):\n"
+        "    def merge(self, block, tokens, keys):\n        keys.mul_(2)\n"
+        "        return super().merge(block, tokens, keys)\n"
+    )
+    own.forget()
+    found = judged(f"{mine}:Mine", "9")
+    failed = {name for name, verdict in found.items() if verdict.outcome is Outcome.FAIL}
+    assert failed == {"nothing-edited"}
+    assert found["nothing-edited"].reason.startswith("Mine changes keys in place")
+
+
+def test_the_embedded_model_is_asked_too_where_it_takes_the_method(mine: Path) -> None:
+    found = method_gate("divprune", METHODS["divprune"], Keep(count=9), reproduce="again")
+    assert {verdict.outcome for verdict in found} == {Outcome.PASS}
+    assert all("(keep 9, 9 of the embedded model" in verdict.reason for verdict in found)
+    # Waits on 144 patches alone: what no small model shows.
+    lines = (RANKED.replace("return", "keys ="), "if keys.shape[1] > 99: keys.max().item()")
+    mine.write_text(LARGEST_KEYS.replace(RANKED, "\n        ".join((*lines, "return keys"))))
+    own.forget()
+    arm, make = demand_budgeted(f"{mine}:Mine")
+    waits = {v.gate: v for v in method_gate(arm, make, Keep(count=9), reproduce="again")}
+    assert waits["method/waits"].outcome is Outcome.FAIL
+    assert "(keep 9 of the embedded model" in waits["method/waits"].reason
 
 
 def test_a_deep_method_is_tried_on_a_deep_model(mine: Path) -> None:
@@ -214,6 +284,15 @@ def test_a_broken_method_ends_with_1_and_a_name_that_is_none_with_2(
     work = str(mine.parent / "work")
     ran = typed("method", "check", f"{mine}:Mine", "--keep", "9", "--work-dir", work)
     assert ran.code == 1 and "method/alone-as-in-a-batch" in ran.out
+    for rule, line in (
+        ("raise KeyError('x')", "raises KeyError at mine.py:19 ('x')"),
+        ("raise SystemExit(0)", "raises SystemExit at mine.py:19 (0)"),
+    ):
+        mine.write_text(LARGEST_KEYS.replace(RANKED, rule))
+        own.forget()
+        ran = typed("method", "check", f"{mine}:Mine", "--keep", "9", "--work-dir", work)
+        assert ran.code == 1 and "Traceback" not in ran.out + ran.err
+        assert f"no picture: Mine: keeping 9 {line}" in ran.out
     for name, line in (("1st", "'1st' can't be a method's name"), ("class", "'class' can't be")):
         assert line in typed("method", "new", name).err
 

@@ -99,7 +99,10 @@ class Counted:
         prefill = type(stages)({"prefill": stages.run["prefill"]}, stages.cache)
         try:
             return costs_of(self.llava, prefill)["prefill"].flops
-        except Exception:  # a method of one's own that asks for a value, which there is none of
+        except (
+            Exception,
+            SystemExit,
+        ):  # a method of one's own that asks for a value, which there is none of
             if config is None or not config.method:
                 raise
             return None

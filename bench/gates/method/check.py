@@ -20,32 +20,34 @@ def method_gate(
     make: Factory,
     keep: Keep | None = None,
     *,
+    embedded: bool = True,
     reproduce: str,
     progress: Callable[[str], None] = lambda promise: None,
 ) -> list[Verdict]:
     """Each promise, tried on an untrained model in float64 with four prompts, padded.
 
+    And on the embedded model with its own questions.
+
     Args:
         name: of the method.
         make: of a budget.
         keep: the one budget to try; several of 36 patches if None.
+        embedded: whether the embedded model is asked, too.
 
     Raises:
         UserError: the method takes none of the budgets, or can't be made of one.
     """
     try:
-        tried = trials(make, keep)
+        tried = trials(make, keep, embedded=embedded)
     except ConfigError as error:
         raise UserError(f"{name}: {error}; give --keep a budget that it takes") from error
     verdicts = []
     threads = torch.get_num_threads()
-    torch.set_num_threads(
-        1
-    )  # the model is small, and waiting for each other is all threads would do
+    torch.set_num_threads(1)  # models are small: threads would only wait for each other
     try:
         for promise, look in PROMISES.items():
             progress(promise)
-            found = {str(trial.keep): _looked(name, look, trial) for trial in tried}
+            found = {str(trial): _looked(name, look, trial) for trial in tried}
             verdicts.append(_verdict(f"method/{promise}", look.__doc__ or "", found, reproduce))
     finally:
         torch.set_num_threads(threads)
@@ -56,7 +58,7 @@ def _looked(name: str, look: Callable[[Trial], Found], trial: Trial) -> Found:
     """What was found; a method that raises breaks the promise at the line where it does."""
     try:
         return look(trial)
-    except Exception as error:
+    except BaseException as error:  # whatever it is, `exit()` too; Ctrl-C goes on as that
         return Found(str(raised(name, error, f"keeping {trial.keep}")))
 
 

@@ -1,13 +1,13 @@
 """What every method promises, one function each: found on a `Trial`, said in words."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bench.cost.budget import Counted
-from bench.gates.method.spies import Spy, spied
+from bench.gates.method.spies import Spy, spied, spied_below
 from bench.gates.method.trial import STEPS, Trial, apart, one_by_one
 from bench.gates.sync.scenarios import watch_hybrid
 from hybrid import HybridLlava, Keep
@@ -18,6 +18,7 @@ from hybrid.state import State
 # Of the logits' deviation, in float64. Rounding is below 1e-12; a method that rounds to float32 on
 # its way stays below 1e-6; one token more or less, or elsewhere, is above 1e-3.
 TOLERANCE = 1e-5
+MOVED = 1e-3  # by how much of itself a feature is moved, to see what is made of it
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,16 @@ def shapes(trial: Trial) -> Found:
     """Scores are [B, N] and no NaN; choices are slots in rising order, as many as announced."""
     model = trial.model()
     spies = spied(model)
-    trial.prefilled(model)
+    try:
+        trial.prefilled(model)
+    except Exception:
+        if found := _shapes([spy for spy in spies if spy.said]):
+            return Found(found)  # which says better what is wrong than what it led to
+        raise
+    return Found(_shapes(spies))
+
+
+def _shapes(spies: Iterable[Spy]) -> str:
     for spy in spies:
         said, given = spy.said[-1], spy.given[-1]
         fault = (
@@ -125,14 +135,14 @@ def shapes(trial: Trial) -> Found:
             else _scores(said, given.standing.present)
         )
         if fault:
-            return Found(f"{type(spy.stage).__name__}: {fault}")
-    return Found()
+            return f"{type(spy.stage).__name__}: {fault}"
+    return ""
 
 
 def untouched(trial: Trial) -> Found:
     """What a stage is handed is left as it was."""
     model = trial.model()
-    spies = spied(model)
+    spies = [*spied_below(model), *spied(model)]
     trial.prefilled(model)
     for spy in spies:
         if spy.edited:
@@ -152,6 +162,11 @@ def positions(trial: Trial) -> Found:
             return Found(
                 f"{type(spy.stage).__name__} renumbers positions: at slot {slot} of sample {row} it"
                 f" hands on what stands at slot {owner}"
+            )
+        for row, slot in _made_of_others(spy):
+            return Found(
+                f"{type(spy.stage).__name__} renumbers positions: what it hands on at slot {slot}"
+                f" of sample {row} is not made of what stands there"
             )
     unreduced = trial.batch.attention_mask.cumsum(dim=1) - 1
     is_image = trial.batch.input_ids == trial.shape.image_token
@@ -189,18 +204,26 @@ def countable(trial: Trial) -> Found:
 
 def repeated(trial: Trial) -> Found:
     """The same prompt gives the same tokens again."""
-    first, second = (trial.prefilled(trial.model()) for _ in range(2))
-    if list(_kept(first)) != list(_kept(second)):
-        return Found("it keeps other tokens at each call: draw by `seed`, not by chance")
-    return near(apart(first.logits, second.logits), "it answers otherwise at each call")
+    model = trial.model()
+    first = trial.prefilled(model)
+    again = [trial.prefilled(each) for each in (model, model, trial.model())]
+    if any(list(_kept(first)) != list(_kept(each)) for each in again):
+        return Found(
+            "it keeps other tokens at each call: draw by `seed`, not by chance, and keep nothing"
+            " from one call to the next"
+        )
+    worst = max(apart(first.logits, each.logits) for each in again)
+    return near(worst, "it answers otherwise at each call")
 
 
 def half(trial: Trial) -> Found:
-    """It runs in half precision, and gives numbers."""
+    """It runs in half precision, gives numbers, and ranks in float32."""
     for dtype in (torch.bfloat16, torch.float16):
-        in_half = replace(trial, dtype=dtype)
+        in_half, name = replace(trial, dtype=dtype), str(dtype).removeprefix("torch.")
         if not in_half.prefilled(in_half.model()).logits.isfinite().all():
-            return Found(f"in {str(dtype).removeprefix('torch.')} the answer is no number")
+            return Found(f"in {name} the answer is no number")
+        if fault := shapes(in_half).fault:
+            return Found(f"in {name}: {fault}")
     return Found()
 
 
@@ -265,3 +288,25 @@ def _renumbered(spy: Spy) -> Iterator[tuple[int, int, int]]:
     own = same.gather(2, said.slot[..., None])[..., 0]
     for row, place in (same.any(dim=2) & ~own & said.valid).nonzero().tolist():
         yield row, int(said.slot[row, place]), int(same[row, place].int().argmax())
+
+
+def _made_of_others(spy: Spy) -> Iterator[tuple[int, int]]:
+    """(sample, slot): if what stood at the slot is moved a little, what is handed on there stays
+    as it is, bit for bit. What is handed on as it was is not looked at."""
+    said, (seen,) = spy.said[-1], spy.given[-1:]
+    if not isinstance(said, Choice) or said.features is None:
+        return
+    visual = seen.visual
+    own = visual.features.gather(1, said.slot[..., None].expand_as(said.features))
+    mixed = (said.features != own).any(dim=2) & said.valid  # [B, K]
+    for at in mixed.any(dim=0).nonzero()[:, 0].tolist():
+        slot = said.slot[:, at : at + 1, None]  # [B, 1, 1]
+        factor = torch.ones_like(visual.features[..., :1]).scatter(1, slot, 1 + MOVED)
+        moved = replace(visual, features=visual.features * factor)
+        with torch.inference_mode():
+            now = spy.stage.choose(replace(seen, visual=moved)).features
+        if now is None:  # moved far enough for the stage to choose by another way
+            continue
+        same = (now[:, at] == said.features[:, at]).all(dim=1) & mixed[:, at]
+        for row in same.nonzero()[:, 0].tolist():
+            yield row, int(said.slot[row, at])

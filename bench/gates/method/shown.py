@@ -6,6 +6,7 @@ from math import isqrt
 import torch
 
 from bench.arms.models import Answerer, load_checkpoint
+from bench.arms.own import raised
 from bench.arms.profiles import load_profile
 from bench.arms.untrained import config_7b
 from bench.base.errors import UserError
@@ -49,12 +50,16 @@ def picture_of(arm: str, make: Factory, keep: Keep | None) -> Iterator[str]:
     for each in budgets:
         try:
             answerer = Answerer(checkpoint, HybridConfig(method=(make(each),)))
+            model = answerer.hybrid
+            assert model is not None
+            inputs = answerer.encode([sample.prompt], [sample.image()])
+            kept = kept_patches(model.prefill(model.place(**inputs), 1).trace, 0)
         except ConfigError as error:
             refused = str(error)
             continue
-        inputs = answerer.encode([sample.prompt], [sample.image()])
-        assert answerer.hybrid is not None
-        kept = kept_patches(answerer.hybrid.prefill(answerer.hybrid.place(**inputs), 1).trace, 0)
+        except BaseException as error:
+            yield f"no picture: {raised(arm, error, f'keeping {each}')}"
+            return
         side = isqrt(len(kept.owner))
         yield ""
         yield f"of the embedded model's first image, keep {each}: {kept.caption()}"

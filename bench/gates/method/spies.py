@@ -7,12 +7,13 @@ from typing import Any
 from torch import Tensor
 
 from hybrid import HybridLlava
+from hybrid.merging import Tokens
 from hybrid.stages import Choice, Read, Seen
 
 
 @dataclass
 class Spy:
-    """A hand-over or language stage, watched.
+    """A stage, watched; said, given and replayed are of hand-over and language stages.
 
     Attributes:
         stage: the method's own.
@@ -39,16 +40,34 @@ class Spy:
         scores: Tensor = self._asked("scores", read)
         return scores
 
+    def merge(self, block: int, tokens: Tokens, keys: Tensor) -> Tokens:
+        given = {**dict(tensors_of(tokens, "tokens.")), "keys": keys}
+        merged: Tokens = self._watched(given, "merge", block, tokens, keys)
+        return merged
+
+    def finish(self, tokens: Tokens, patches: int) -> Tokens:
+        given = dict(tensors_of(tokens, "tokens."))
+        finished: Tokens = self._watched(given, "finish", tokens, patches)
+        return finished
+
+    def smaller(self, pixels: Tensor, side: int) -> Tensor:
+        resized: Tensor = self._watched({"pixels": pixels}, "smaller", pixels, side)
+        return resized
+
     def _asked(self, function: str, given: Any) -> Any:
         if self.replayed:
             return self.replayed.pop(0)
-        before = {name: tensor.clone() for name, tensor in tensors_of(given)}
-        said = getattr(self.stage, function)(given)
-        for name, tensor in tensors_of(given):
-            if not tensor.equal(before[name]) and name not in self.edited:
-                self.edited.append(name)
+        said = self._watched(dict(tensors_of(given)), function, given)
         self.said.append(said)
         self.given.append(given)
+        return said
+
+    def _watched(self, tensors: Mapping[str, Tensor], function: str, *given: Any) -> Any:
+        before = {name: tensor.clone() for name, tensor in tensors.items()}
+        said = getattr(self.stage, function)(*given)
+        for name, tensor in tensors.items():
+            if not tensor.equal(before[name]) and name not in self.edited:
+                self.edited.append(name)
         return said
 
 
@@ -80,6 +99,16 @@ def spied(model: HybridLlava) -> list[Spy]:
         for spy, (_, budget, counts) in zip(language, model.cuts, strict=True)
     ]
     return [*hand_over, *language]
+
+
+def spied_below(model: HybridLlava) -> list[Spy]:
+    """The same in front of what acts on the image and in the tower."""
+    spies, vision = list[Spy](), model.vision
+    for place in ("image", "stage"):
+        if (stage := getattr(vision, place)) is not None:
+            spies.append(Spy(stage))
+            setattr(vision, place, spies[-1])
+    return spies
 
 
 def _as_stage(spy: Spy) -> Any:
