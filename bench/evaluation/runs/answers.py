@@ -13,11 +13,13 @@ from bench.tasks import Sample, Task
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said of a sample, and how near its first tokens were to other ones."""
+    """What a model said of a sample, how near its first tokens were to other ones, and how many
+    merges a schedule forced on its image; None without one."""
 
     sample: Sample
     text: str
     tops: Tops
+    forced: int | None = None
 
 
 def answers(
@@ -36,7 +38,9 @@ def answers(
     for batch, encoded in _encoded(by_length(samples, task, answerer), answerer, batch_size):
         named = [f"sample {sample.index} of {task.name}" for sample in batch]
         said = answerer.answer_recorded(encoded, max_new_tokens, named)
-        yield [Answer(sample, *each) for sample, each in zip(batch, said, strict=True)]
+        forced: Sequence[int | None] = answerer.forced or [None] * len(batch)
+        told = zip(batch, said, forced, strict=True)
+        yield [Answer(sample, *each, count) for sample, each, count in told]
 
 
 def _encoded(

@@ -8,6 +8,7 @@ from bench.arms.models import Checkpoint
 from bench.arms.vocabulary import said
 from bench.base.errors import UserError
 from bench.base.remark import remark
+from bench.evaluation.runs import forced
 from bench.evaluation.runs.identity import RUN_FILE, read_document
 from bench.evaluation.runs.job import Job
 from bench.evaluation.runs.lock import locked
@@ -34,7 +35,7 @@ def infer_only(checkpoint: Checkpoint, job: Job) -> tuple[Path, Mapping[int, str
     """Answer without scoring; returns the run's folder and its predictions."""
     with ExitStack() as held:
         predictions = _infer(checkpoint, job, held)
-        _tell_unknown_words(job)
+        _tell(job)
         return job.folder, predictions
 
 
@@ -64,11 +65,15 @@ def _infer(checkpoint: Checkpoint, job: Job, held: ExitStack) -> Mapping[int, st
 
 def _score(job: Job, predictions: Mapping[int, str]) -> Score:
     score = write_score(job.folder, job.task, job.name, predictions)
-    _tell_unknown_words(job)
+    _tell(job)
     return score
 
 
-def _tell_unknown_words(job: Job) -> None:
+def _tell(job: Job) -> None:
+    """What a user should know of the answers."""
     record = read_document(job.folder / RUN_FILE).get("unknown_words")
-    if line := said(record, len(job.task.indices), job.task.name):
-        remark(line)
+    counted = forced.read_forced(job.folder, job.task.indices)
+    name = job.task.name
+    for line in (said(record, len(job.task.indices), name), forced.said(counted, job.name, name)):
+        if line:
+            remark(line)

@@ -1,8 +1,8 @@
 """One evaluation run: infer what is missing, flush each answer, resume after any interruption.
 
 A run is a folder: `run.json` (what exactly ran), `predictions.jsonl` (one line a sample, see
-`predictions`), `margins.jsonl` (how near those answers were, see `margins`), `scores.json`, and
-VLMEvalKit's own files beside them.
+`predictions`), `margins.jsonl` (how near those answers were, see `margins`), `forced.jsonl` (what a
+schedule forced, see `forced`), `scores.json`, and VLMEvalKit's own files beside them.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from bench.arms.vocabulary import unknown_in
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.progress import progress
-from bench.evaluation.runs import margins
+from bench.evaluation.runs import forced, margins
 from bench.evaluation.runs.answers import answers
 from bench.evaluation.runs.folder import set_aside
 from bench.evaluation.runs.identity import (
@@ -78,6 +78,7 @@ def infer(
         folder.mkdir(parents=True, exist_ok=True)
         before = len(read_all(folder, task.indices, repair=True))
         margins.read_margins(folder, task.indices, repair=True)
+        forced.read_forced(folder, task.indices, repair=True)
         document |= {"samples": len(task.indices), "answered_before": before, "ranks": ranks.size}
         document["unknown_words"] = unknown_in(answerer.processor.tokenizer, prompts)
         _write_json(folder / RUN_FILE, document | {"started": time.time()})
@@ -87,6 +88,7 @@ def infer(
         _demand_whole(folder, predictions, answered, task)
         merge(folder, predictions, task.indices)
         margins.merge(folder, task.indices)
+        forced.merge(folder, task.indices)
         seal(folder)
 
     with _resumable(folder):
@@ -177,6 +179,7 @@ def _answer_missing(
     with (
         appending(folder / f"predictions{own}.jsonl") as file,
         appending(folder / f"margins{own}.jsonl") as margin_file,
+        appending(folder / f"forced{own}.jsonl") as forced_file,
         progress(shown, len(shard), MofNCompleteColumn(), _Rate(), quiet=ranks.rank > 0) as bar,
     ):
         bar.skip(len(shard) - len(missing))
@@ -185,6 +188,10 @@ def _answer_missing(
                 for answer in batch:
                     margin_file.write(margins.line(answer.sample.index, answer.tops))
                 margin_file.flush()
+            for answer in batch:
+                if answer.forced is not None:
+                    forced_file.write(forced.line(answer.sample.index, answer.forced))
+            forced_file.flush()
             for answer in batch:
                 file.write(line(answer.sample.index, answer.text))
                 answered[answer.sample.index] = answer.text

@@ -10,10 +10,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.strict_json import parse
-from bench.evaluation.runs.predictions import whole_lines
+from bench.evaluation.runs.predictions import join_parts, whole_lines
 from bench.tasks.answers import is_whole
 
 FILE = "margins.jsonl"
@@ -70,9 +69,4 @@ def merge(folder: Path, order: Iterable[int]) -> None:
     indices = list(order)
     margins = read_margins(folder, set(indices))
     content = "".join(line(index, margins[index]) for index in indices if index in margins)
-    if content:
-        write_atomically(folder / FILE, content.encode())
-    else:
-        (folder / FILE).unlink(missing_ok=True)
-    for part in folder.glob(RANK_FILES):
-        part.unlink()
+    join_parts(folder / FILE, RANK_FILES, content)

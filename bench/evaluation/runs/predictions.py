@@ -1,8 +1,8 @@
 """`predictions.jsonl`: a JSON line a sample; ranks write `predictions.rank-R.jsonl` beside it.
 
 While a run goes on, lines stand in the order in which answers came; once it is complete, in that
-of the data, all in one file, and `predictions.sha256` (as `sha256sum` writes it) seals it and the
-margins beside it.
+of the data, all in one file, and `predictions.sha256` (as `sha256sum` writes it) seals it and what
+stands beside it: margins, and forced merges.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ FILE = "predictions.jsonl"
 RANK_FILES = "predictions.rank-*.jsonl"
 SEAL = "predictions.sha256"
 SCORES = "scores.json"
-SEALED = (FILE, "margins.jsonl")
+SEALED = (FILE, "margins.jsonl", "forced.jsonl")
 RESTORE = "restore it, or run again without --reuse"
 MEND = "delete that line and run again with --reuse"
 
@@ -110,6 +110,17 @@ def merge(folder: Path, predictions: Mapping[int, str], order: Iterable[int]) ->
     if not path.is_file() or read_bytes(path, most=RECORDS) != content:
         write_atomically(path, content)
     for part in folder.glob(RANK_FILES):
+        part.unlink()
+
+
+def join_parts(path: Path, parts: str, content: str) -> None:
+    """Write what all ranks' files beside `path`, named by the pattern `parts`, hold; drop them, and
+    `path` if that is nothing."""
+    if content:
+        write_atomically(path, content.encode())
+    else:
+        path.unlink(missing_ok=True)
+    for part in path.parent.glob(parts):
         part.unlink()
 
 

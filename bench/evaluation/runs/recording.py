@@ -61,15 +61,21 @@ class BadLogits(Exception):
 
 
 class WatchedLlava(HybridLlava):
-    """`HybridLlava` whose logits are seen before each token is chosen from them."""
+    """`HybridLlava` whose logits are seen before each token is chosen from them.
+
+    Attributes:
+        forced: of the last batch, [B] int64, merges that a schedule forced; None without one.
+    """
 
     def __init__(self, checkpoint: Checkpoint, config: HybridConfig) -> None:
         super().__init__(checkpoint.llava, config)
         self.watch = TopLogits()
+        self.forced: Tensor | None = None
 
     @torch.inference_mode()
     def select(self, state: State) -> None:
         self.watch.see(state.logits)
+        self.forced = state.trace.visual.forced
         super().select(state)
 
 
@@ -78,6 +84,10 @@ class RecordingAnswerer(Answerer):
 
     Args:
         arm: what errors call it.
+
+    Attributes:
+        forced: of the last batch, for each sample the merges that a schedule forced on its image;
+            None without a schedule.
     """
 
     def __init__(self, checkpoint: Checkpoint, config: HybridConfig | None, *, arm: str) -> None:
@@ -85,6 +95,7 @@ class RecordingAnswerer(Answerer):
         self.arm, self.config = arm, config
         self.watched = None if config is None else WatchedLlava(checkpoint, config)
         self.hybrid = self.watched
+        self.forced: list[int] | None = None
         ends = checkpoint.llava.generation_config.eos_token_id
         self.end_ids: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
 
@@ -102,6 +113,8 @@ class RecordingAnswerer(Answerer):
         if self.watched is not None:
             self.watched.watch = watch
             ids = self.new_ids(batch, max_new_tokens)
+            forced = self.watched.forced
+            self.forced = None if forced is None else forced.tolist()
         else:
             seeing = LogitsProcessorList([watch])
             ids = self.new_ids(batch, max_new_tokens, logits_processor=seeing)

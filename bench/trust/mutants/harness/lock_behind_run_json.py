@@ -15,6 +15,7 @@ MUTANT = Mutant(
         "        folder.mkdir(parents=True, exist_ok=True)\n"
         "        before = len(read_all(folder, task.indices, repair=True))\n"
         "        margins.read_margins(folder, task.indices, repair=True)\n"
+        "        forced.read_forced(folder, task.indices, repair=True)\n"
         '        document |= {"samples": len(task.indices), "answered_before": before,'
         ' "ranks": ranks.size}\n'
         '        document["unknown_words"] = unknown_in(answerer.processor.tokenizer, prompts)\n'
@@ -30,6 +31,7 @@ MUTANT = Mutant(
         "        folder.mkdir(parents=True, exist_ok=True)\n"
         "        before = len(read_all(folder, task.indices, repair=True))\n"
         "        margins.read_margins(folder, task.indices, repair=True)\n"
+        "        forced.read_forced(folder, task.indices, repair=True)\n"
         '        document |= {"samples": len(task.indices), "answered_before": before,'
         ' "ranks": ranks.size}\n'
         '        document["unknown_words"] = unknown_in(answerer.processor.tokenizer, prompts)\n'
