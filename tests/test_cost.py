@@ -148,6 +148,13 @@ def test_a_method_costs_what_is_recorded(name: str) -> None:
     assert recorded.compare(as_recorded({(name, batch): cost_of(name, batch)})) == {}
 
 
+def test_a_schedule_saves_the_tower_s_flops_and_bytes(counted: Counted) -> None:
+    without, scheduled = (counted[arm, 8]["vision"] for arm in ("hybrid", "scheduled"))
+    assert 0.5 < scheduled.flops / without.flops < 0.62
+    assert scheduled.peak_bytes <= without.peak_bytes
+    assert scheduled.bytes_moved < 0.75 * without.bytes_moved
+
+
 @pytest.mark.parametrize("batch", BATCHES)
 def test_counts_and_the_roofline_agree_on_what_a_dense_model_must_do(
     counted: Counted, batch: int

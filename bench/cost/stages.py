@@ -21,6 +21,8 @@ BATCHES = (1, 8)
 WORDS = 64  # of an MMBench prompt, beside its image
 TOKENS = WORDS + 576
 NEW_TOKENS = 64
+# Of the hybrid's tower: as many fewer a block as 72out merges of an image on average.
+SCHEDULE = tuple(576 - 21 * (block + 1) for block in range(24))
 BUDGETS = {"pyramiddrop": "0.5"}  # of the others 64, which all papers have
 
 ARMS: dict[str, HybridConfig | None] = {
@@ -29,6 +31,7 @@ ARMS: dict[str, HybridConfig | None] = {
     "dymu": HybridConfig(thresholds=THRESHOLDS_72OUT, capacity=256),
     "fastv": HybridConfig(keep=36),
     "hybrid": HybridConfig(keep=36, thresholds=THRESHOLDS_72OUT, capacity=256),
+    "scheduled": HybridConfig(keep=36, thresholds=THRESHOLDS_72OUT, schedule=SCHEDULE),
     **{
         name: HybridConfig(method=(make(Keep.parse(BUDGETS.get(name, "64"))),))
         for name, make in METHODS.items()
@@ -37,8 +40,8 @@ ARMS: dict[str, HybridConfig | None] = {
 CASES = tuple(
     (arm, batch)
     for arm in ARMS
-    # A method once, at the larger size, where a loop over samples is launches.
-    for batch in (BATCHES[-1:] if arm in METHODS else BATCHES)
+    # Once, at the larger size, where a loop over samples is launches; the first arms at both.
+    for batch in (BATCHES[-1:] if arm in METHODS or arm == "scheduled" else BATCHES)
 )
 """What is counted: arm and batch size."""
 
