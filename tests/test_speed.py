@@ -9,12 +9,14 @@ out, since they take minutes and want a quiet machine.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from bench.arms.untrained import TRUE_DEPTH, batch_of, untrained_llava
+from bench.arms.untrained import PATCH, TRUE_DEPTH, batch_of, untrained_llava
 from bench.base.verdict import Outcome, Verdict
 from bench.cost.roofline import LlavaShape, prefill, vision
 from bench.gates.latency import Bounds, measure_until_decided
@@ -23,6 +25,10 @@ from bench.timing.clock import HostClock
 from bench.timing.interleave import Arm, Stopwatch
 from bench.timing.samples import Samples
 from hybrid import HybridConfig, hybridize
+from hybrid.calibrate.schedule import Counting, Live
+from hybrid.calibrate.thresholds import RankingTower
+from hybrid.methods.dtome import DToMe
+from hybrid.vision import VisionTower
 from tests.played_back import PLAYBACK, play_back
 
 pytestmark = pytest.mark.speed
@@ -36,6 +42,8 @@ LAYERS, BLOCKS = TRUE_DEPTH.text_layers, TRUE_DEPTH.vision_layers
 AGGREGATION = 2
 # Nearly nothing merges by itself at random weights, so what merging costs is seen, not its gain.
 THRESHOLDS = (0.95,) * BLOCKS
+# The tower's arms see pictures that merge: a schedule's gain is what images like these allow.
+TILES, TARGET = 4, 72
 KEEPS = {"keep 72": 72, "keep 36": 36}
 STATIC = "dense, static cache"
 
@@ -110,19 +118,54 @@ def decodes(llava: Any) -> Judged:
     return judged(arms, bounds, STATIC)
 
 
+def tiled(count: int) -> Tensor:
+    """Pictures of TILES x TILES flat tiles in random colours: [count, 3, H, W] float32."""
+    generator = torch.Generator().manual_seed(2)
+    colours = torch.randn(count, 3, TILES, TILES, generator=generator)
+    side = TRUE_DEPTH.side * PATCH // TILES
+    return colours.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
+
+
+@torch.inference_mode()
+def calibrated(tower: Any, pixels: Tensor) -> tuple[tuple[float, ...], Live]:
+    """DyMU's thresholds for these images, as `hybrid.calibrate` finds them, and what they leave."""
+    ranking = RankingTower(tower, TARGET)
+    ranking(pixels)
+    thresholds = tuple(ranking.ranking.found)
+    counting = Counting(DToMe(thresholds))
+    VisionTower(tower, -2, counting)(pixels)
+    counts = torch.stack(counting.left, dim=1).tolist()
+    return thresholds, Live(TRUE_DEPTH.patches, BLOCKS, counts)
+
+
 @pytest.fixture(scope="module")
 def towers(llava: Any) -> Judged:
-    def tower(thresholds: tuple[float, ...] | None) -> Arm:
-        model = hybridize(llava, HybridConfig(thresholds=thresholds))
+    pixels = tiled(8)
+    thresholds, live = calibrated(llava.model.vision_tower, pixels)
+    schedule, counts = live.schedule(), live.handed_on
+    assert live.forced(schedule) == 0, "it leaves room for each of these images"
+    assert fmean(counts) < live.patches / 2, "without merges a schedule has nothing to gain from"
+    print(
+        f"\n{fmean(counts):.0f} of {live.patches} tokens are left of an image on average "
+        f"({min(counts)} to {max(counts)}); schedule {', '.join(map(str, schedule))}"
+    )
+
+    def tower(config: HybridConfig) -> Arm:
+        model = hybridize(llava, config)
 
         def arm(watch: Stopwatch) -> None:
             with watch("vision"):
-                model.vision(BATCH["pixel_values"])
+                model.vision(pixels[:1])
 
         return arm
 
-    arms = {"plain": tower(None), "merging": tower(THRESHOLDS)}
-    return judged(arms, {"merging": {"vision": 1.15}}, "plain")
+    arms = {
+        "plain": tower(HybridConfig()),
+        "merging": tower(HybridConfig(thresholds=thresholds)),
+        "scheduled": tower(HybridConfig(thresholds=thresholds, schedule=schedule)),
+    }
+    bounds = {"merging": {"vision": 1.15}, "scheduled": {"vision": 0.85}}
+    return judged(arms, bounds, "plain")
 
 
 def counted(layers: list[int], blocks: int) -> float:
@@ -181,8 +224,10 @@ def test_decode_with_the_reduction_off_costs_what_dense_does(
 
 
 @pytest.mark.benchmark(group="vision", timer=PLAYBACK)
-@pytest.mark.parametrize("arm", ["plain", "merging"])
-def test_merging_adds_little_to_the_vision_tower(arm: str, towers: Judged, benchmark: Any) -> None:
+@pytest.mark.parametrize("arm", ["plain", "merging", "scheduled"])
+def test_merging_adds_little_to_the_vision_tower_and_saves_its_time_by_a_schedule(
+    arm: str, towers: Judged, benchmark: Any
+) -> None:
     play_back(benchmark, towers.samples, arm, "vision", "plain")
     if arm != "plain":
         towers.demand(f"{arm}/vision")
