@@ -75,6 +75,24 @@ def test_played_replay_answers_as_eager_does(
     assert len(captures) == 3  # prefill, select, decode
 
 
+def test_played_replay_counts_the_merges_that_a_schedule_forces_on_each_batch(
+    llava: Any, captures: list[PlayedGraph]
+) -> None:
+    config = replace(CONFIG, thresholds=(0.9, 0.8, 0.7, 1.0), schedule=(30, 21, 12, 12))
+    graphed, eager = GraphedLlava(llava, config, buckets=(64,)), hybridize(llava, config)
+    given, found = vars(batch(4)), []
+    for pixels in (given["pixel_values"], -given["pixel_values"]):  # captures, then only replays
+        asked = given | {"pixel_values": pixels}
+        ids, trace = graphed.generate(**asked, max_new_tokens=6, trace=True)
+        expected_ids, expected = eager.generate(**asked, max_new_tokens=6, trace=True)
+        assert ids.tolist() == expected_ids.tolist()
+        assert trace.visual.forced is not None and expected.visual.forced is not None
+        assert trace.visual.forced.tolist() == expected.visual.forced.tolist()
+        assert trace.visual.features.shape[1] == 12
+        found.append(trace.visual.forced.tolist())
+    assert found[0] != found[1], "counts of the batch before would not be seen"
+
+
 def test_played_replay_answers_as_eager_does_with_every_method(
     llava: Any, captures: list[PlayedGraph]
 ) -> None:

@@ -234,6 +234,21 @@ def test_an_image_that_is_no_numbers_harms_no_other(llava: Any) -> None:
         assert_near(broken[others], whole[others])
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_loses_no_patch(dtype: torch.dtype) -> None:
+    half, pixels = random_llava().to(dtype), batch(4).pixel_values.to(dtype)
+    for thresholds, schedule in product((NOTHING, FEW), SCHEDULES):
+        model = merging(half, thresholds, schedule)
+        seen = model.vision(pixels)
+        assert seen.features.dtype == dtype and seen.features.shape[1] == schedule[-2]
+        assert seen.features.isfinite().all()
+        assert seen.size.sum(dim=1).tolist() == [PATCHES] * 4
+        assert seen.owner.max() < schedule[-2] and seen.owner.min() >= 0
+        if thresholds == NOTHING:
+            assert seen.forced is not None and seen.valid.all()
+            assert seen.forced.tolist() == [PATCHES - schedule[-2]] * 4
+
+
 def test_fewer_tokens_are_fewer_flops_in_proportion() -> None:
     """Of the tower of a LLaVA-1.5-7B, counted: an even schedule from 576 to 93 slots."""
     even = tuple(576 - 21 * (block + 1) for block in range(23))
