@@ -12,11 +12,12 @@ from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
 from bench.arms.untrained import config_7b
 from bench.base.errors import UserError
-from bench.cost import Cost, cost_of, counting, recorded
+from bench.cost import recorded
+from bench.cost.count import Cost, counting
 from bench.cost.gpu import load_gpu
 from bench.cost.predict import predict
 from bench.cost.roofline import LlavaShape, Wall, Work, decode, floor, prefill, vision
-from bench.cost.stages import BATCHES, CASES, WORDS
+from bench.cost.stages import BATCHES, CASES, WORDS, cost_of
 from hybrid.language import Language
 from hybrid.methods import METHODS
 from hybrid.methods.pyramiddrop import PyramidStage

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bench.arms.untrained import Shape, batch_of, untrained_llava
-from bench.cost import counting
+from bench.cost.count import counting
 from bench.cost.stages import Stages, costs_of, stages_of
 from hybrid import HybridConfig, Keep
 from hybrid.inputs import Inputs

@@ -4,6 +4,7 @@ import gc
 import io
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -122,3 +123,27 @@ def test_it_holds_its_memory_and_answers_line_by_line(monkeypatch: pytest.Monkey
         {"error": "ValueError: too old"},
         {"did": "peak"},
     ]
+
+
+def test_a_hybrid_from_before_there_were_methods_and_schedules_fits() -> None:
+    """`latency --against` gives the worker an earlier revision's `hybrid`, which lacks these."""
+    older = """
+import sys, hybrid
+for name in [name for name in sys.modules if name.startswith(("hybrid.methods", "hybrid.stages"))]:
+    sys.modules[name] = None
+
+class Older(hybrid.HybridConfig):
+    def __init__(self, **settings):
+        if settings.keys() & {"method", "schedule"}:
+            raise TypeError("an unexpected keyword argument")
+        super().__init__(**settings)
+
+hybrid.HybridConfig = Older
+from bench.timing.worker import _Worker
+worker = _Worker(profile="tiny", thresholds=None, keep="18", arm="hybrid", batches=[1])
+print(sorted(worker.answer(do="call", batch=1, cores=None)["seconds"]))
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", older], check=False, capture_output=True, text=True
+    )
+    assert shown.stdout == "['answer', 'decode', 'prefill']\n", shown.stderr

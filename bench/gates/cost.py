@@ -6,7 +6,8 @@ from rich.console import Console
 
 from bench.base.tables import print_line, print_table
 from bench.base.verdict import Verdict
-from bench.cost import Cost, recorded
+from bench.cost import recorded
+from bench.cost.count import Cost
 from bench.cost.gpu import Gpu, load_gpu
 from bench.cost.predict import predict
 from bench.cost.roofline import Wall

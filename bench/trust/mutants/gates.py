@@ -11,7 +11,8 @@ from bench.arms.models import load_checkpoint
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
-from bench.cost import cost_of, recorded
+from bench.cost import recorded
+from bench.cost.stages import cost_of
 from bench.evaluation.runs.evaluate import evaluate
 from bench.evaluation.runs.job import Job, Options, open_task
 from bench.gates.accuracy import accuracy_gate
