@@ -12,8 +12,9 @@ from torch import Tensor
 
 from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
-from bench.cost.budget import Budget, Counted, scaled, spent
+from bench.cost.budget import Counted, spent
 from bench.cost.count import counting
+from bench.cost.spending import Budget, scaled
 from bench.cost.stages import WORDS
 from hybrid import HybridConfig, Keep, hybridize
 from hybrid.inputs import Inputs

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.compare_runs import questions_xlsx
+
 
 def bench(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of `python -m bench`."""
@@ -85,6 +87,29 @@ runpy.run_module("bench", run_name="__main__", alter_sys=True)
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
     assert ran.stderr.startswith(f"error: {missing} is missing in {sys.prefix}: install")
+
+
+READING = """
+import sys
+from bench.cli import main
+
+sys.modules["torch"] = None
+for command in (["score", sys.argv[1]], ["reference", "list"]):
+    sys.argv[1:] = command
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code, command
+print("read")
+"""
+
+
+def test_what_only_reads_answers_waits_for_no_torch(tmp_path: Path) -> None:
+    """Which takes seconds to import."""
+    answers = questions_xlsx(tmp_path / "answers.xlsx", ["A"] * 4)
+    command = [sys.executable, "-c", READING, str(answers)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0 and ran.stdout.endswith("read\n"), ran.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["reference"]])

@@ -12,7 +12,8 @@ from bench.arms.profiles import Profile
 from bench.arms.weights import Weights
 from bench.base.progress import progress
 from bench.base.verdict import Verdict
-from bench.cost.budget import Budget, Counted
+from bench.cost.budget import Counted
+from bench.cost.spending import Budget
 from bench.gates.compared import SMALLEST_EFFECT, Comparison
 from bench.gates.latency import Bounds, arms_in, measure_until_decided
 from bench.report.timing import Timing, timings

@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from bench.base.verdict import Outcome, Verdict
-from bench.cost import budget
-from bench.cost.budget import Budget
+from bench.cost.spending import COLUMNS, Budget
 from bench.report.timing import Timing
 from bench.tasks.task import Metric
 
@@ -16,7 +15,7 @@ TIMING_COLUMNS = (
     "case", "arm", "stage", "p50", "p90", "peak memory", "calls", "against its floor"
 )  # fmt: skip
 BUDGETS = "budgets: a prompt of 64 words and an image"
-BUDGET_COLUMNS = ("arm", *budget.COLUMNS)
+BUDGET_COLUMNS = ("arm", *COLUMNS)
 
 
 def budget_rows(budgets: Mapping[str, Budget]) -> list[list[str]]:

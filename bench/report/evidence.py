@@ -6,7 +6,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from bench.cost.budget import Budget
+from bench.cost.spending import Budget
 from bench.report.sweep.result import Sweep
 from bench.report.timing import Timing
 from bench.timing.samples import Samples

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.base.printable import printable
 from bench.base.verdict import Outcome, Verdict, exit_code
-from bench.cost.budget import Budget
+from bench.cost.spending import Budget
 from bench.evaluation.statistics.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
 from bench.report.blame import Blame
 from bench.report.cells import (

@@ -7,7 +7,7 @@ from rich.console import Console
 from bench.base.checkout import git, is_changed
 from bench.base.tables import print_line, print_table
 from bench.base.verdict import Outcome, Verdict
-from bench.cost.budget import Budget
+from bench.cost.spending import Budget
 from bench.report.cells import (
     BUDGET_COLUMNS,
     BUDGETS,

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.verdict import Verdict
-from bench.cost.budget import Budget
+from bench.cost.spending import Budget
 from bench.report.blame import blame
 from bench.report.cells import as_json
 from bench.report.evidence import Evidence, FlipCounts, Picture

@@ -5,9 +5,10 @@ Asks the driver's own library, so that no Python package is needed; numbers are 
 
 import ctypes
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 _SM_CLOCK, _GPU_TEMPERATURE = 1, 0  # nvmlClockType_t, nvmlTemperatureSensors_t
 REASONS = {
@@ -43,10 +44,12 @@ class Nvml:
         self._call("nvmlDeviceGetHandleByUUID", uuid.encode(), ctypes.byref(self._handle))
 
     @classmethod
-    def of(cls, device: torch.device) -> "Nvml | None":
+    def of(cls, device: "torch.device") -> "Nvml | None":
         """The readings of a CUDA device; None where there are none to be had."""
         if device.type != "cuda":
             return None
+        import torch
+
         try:
             nvml = cls(f"GPU-{torch.cuda.get_device_properties(device).uuid}")
             nvml.read()

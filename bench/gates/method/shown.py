@@ -10,7 +10,8 @@ from bench.arms.own import raised
 from bench.arms.profiles import load_profile
 from bench.arms.untrained import config_7b
 from bench.base.errors import UserError
-from bench.cost.budget import Budget, Counted
+from bench.cost.budget import Counted
+from bench.cost.spending import Budget
 from bench.gates.method.trial import Factory
 from bench.report.pictures import kept_patches
 from bench.tasks import load_task

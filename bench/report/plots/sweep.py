@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from bench.cost.budget import scaled
+from bench.cost.spending import scaled
 from bench.report.plots.labels import place_labels
 from bench.report.plots.style import colour, new_figure, styled
 from bench.report.sweep.result import Point, Sweep, pareto_front

@@ -17,11 +17,11 @@ from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.reading import Unreadable, read_json
 from bench.base.shapes import Count, Number, checked
-from bench.cost import budget
+from bench.cost import spending
 
 FILE = "sweep.json"
 COLUMNS = (
-    "", "keep", "merge", "method", *budget.COLUMNS, "accuracy", "95% interval",
+    "", "keep", "merge", "method", *spending.COLUMNS, "accuracy", "95% interval",
     "against dense", "90% interval", "CIDEr", "95% interval", "latency ratio", "99% interval",
     "against chance", "against a smaller image",
 )  # fmt: skip
@@ -63,7 +63,7 @@ class Point:
     """One reduction, or dense itself, whose ratio and difference are with itself: 1 and 0.
 
     method: its name; empty for the grid of merging and pruning. tokens, average, flops,
-    cache_bytes: see `bench.cost.budget.Budget`. accuracy_*: circular accuracy and its Wilson
+    cache_bytes: see `bench.cost.spending.Budget`. accuracy_*: circular accuracy and its Wilson
     interval. difference_*: to dense, paired by question. ratio_*: of a whole answer's time to
     dense's, in one job. cider_*: mean over images and its bootstrap, None if captions were not
     asked for. chance, smaller: what `bench.report.sweep.grid.PLAIN` names, at as many tokens a
@@ -94,9 +94,9 @@ class Point:
     smaller: Beside | None = None
 
     @property
-    def spent(self) -> budget.Budget:
+    def spent(self) -> spending.Budget:
         """Its budget."""
-        return budget.Budget(self.tokens, self.average, self.flops, self.cache_bytes)
+        return spending.Budget(self.tokens, self.average, self.flops, self.cache_bytes)
 
     @property
     def name(self) -> str:

@@ -20,7 +20,8 @@ from bench.base.checkout import git
 from bench.base.errors import UserError
 from bench.base.progress import progress
 from bench.base.tables import print_line
-from bench.cost.budget import Budget, Counted
+from bench.cost.budget import Counted
+from bench.cost.spending import Budget
 from bench.evaluation.runs.evaluate import evaluate
 from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.statistics.bootstrap import bootstrap_interval
