@@ -75,6 +75,8 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench accuracy --method mine.py:Mine --keep 9": SHORTER,
     "bench latency --method mine.py:Mine --keep 18": MINUTES,
     "bench method check mine.py:Mine": "tests/test_method_check.py checks it",
+    "bench golden --method mine.py:Mine --keep 72": "tests/test_method_records.py does",
+    "bench cost --method mine.py:Mine --keep 64": "tests/test_method_records.py does, at keep 9",
     "bench method check largest_keys.py:LargestKeys": "checked where it is written",
     "bench accuracy --method largest_keys.py:LargestKeys --keep 18": SHORTER,
     "bench latency --method largest_keys.py:LargestKeys --keep 18": MINUTES,

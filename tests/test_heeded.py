@@ -59,6 +59,12 @@ CASES = [  # where in IDLE, a parameter's name, the line
     ("--regen", "work_dir", "golden --regen --work-dir out"),
     ("--regen", "work_dir", "cost --regen --work-dir out"),
     ("cost --gpu", "work_dir", "cost --gpu h100 --work-dir out"),
+    ("--regen", "chosen_arm", "golden --regen --arm grid"),
+    ("--regen", "keep", "cost --regen --keep 9"),
+    ("cost --gpu", "chosen_arm", "cost --gpu h100 --arm grid"),
+    ("cost --gpu", "keep", "cost --gpu h100 --keep 9"),
+    ("records of all", "keep", "golden --keep 9"),
+    ("records of all", "keep", "cost --keep 9"),
     *(
         ("syncs --static", name, f"syncs --static {words}")
         for name, words in (
@@ -129,9 +135,8 @@ def test_an_option_that_cannot_be_heeded_is_refused(
     before = sorted(tmp_path.rglob("*"))
     ended = typed(*line.split())
     assert (ended.code, ended.out) == (2, "")
-    option = re.escape(
-        f"--{name.removesuffix('_file').replace('_', '-')}".replace("--listed", "--list")
-    )
+    called = {"listed": "list", "chosen_arm": "method"}.get(name, name)
+    option = re.escape(f"--{called.removesuffix('_file').replace('_', '-')}")
     assert re.fullmatch(f"error: {option}: {re.escape(IDLE[where].reason)}: .*\n", ended.err)
     assert sorted(tmp_path.rglob("*")) == before
 

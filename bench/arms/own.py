@@ -279,5 +279,7 @@ def raised(said: str, error: BaseException, doing: str) -> UserError:
         and not frame.filename.startswith("<")
         and not INSTALLED & set(Path(frame.filename).parts)
     ]
+    named = {str(path) for own in _KNOWN.values() for path in own.paths}
+    theirs = [frame for frame in theirs if frame.filename in named] or theirs  # not what watches
     at = f" at {Path(theirs[-1].filename).name}:{theirs[-1].lineno}" if theirs else ""
     return UserError(f"{said}: {doing} raises {kind}{at}{f' ({text})' if text else ''}: mend it")

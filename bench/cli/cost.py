@@ -8,7 +8,17 @@ import typer
 from bench.arms.weights import Weights
 from bench.base.errors import UserError
 from bench.cli.heeded import demand_heeded
-from bench.cli.options import WeightsOption, WorkDirOption, command_line, leave
+from bench.cli.options import (
+    ArmOption,
+    MethodKeepOption,
+    WeightsOption,
+    WorkDirOption,
+    budget,
+    command_line,
+    given_options,
+    leave,
+    record_settings,
+)
 
 app = typer.Typer()
 
@@ -26,6 +36,8 @@ def cost(
             ".toml file like bench/cost/gpus.toml, and name the wall it stands against."
         ),
     ] = None,
+    chosen_arm: ArmOption = None,
+    keep: MethodKeepOption = None,
     weights: WeightsOption = Weights.RANDOM,
     work_dir: WorkDirOption = Path("outputs"),
 ) -> None:
@@ -33,9 +45,13 @@ def cost(
 
     Counted on the model's true shape without any weights, so --weights can only be random.
 
-    Example: python -m bench cost --gpu h100
+    With --method one arm beside dense. Where there is no record of it, as of your own method, it is
+    counted and shown, and nothing is judged: UNSURE.
+
+    Examples: python -m bench cost --gpu h100
+              python -m bench cost --method mine.py:Mine --keep 64
     """
-    from bench.gates.cost import cost_gate, print_predictions, rewrite_for_review
+    from bench.gates.cost import arm_cost, cost_gate, print_predictions, rewrite_for_review
     from bench.report.history.store import history_file
     from bench.report.terminal import print_verdicts
     from bench.report.write import write_report
@@ -52,7 +68,18 @@ def cost(
         demand_heeded(context, "--regen")
         rewrite_for_review()
         return
-    verdicts = cost_gate(reproduce=command_line())
+    if chosen_arm is None:
+        demand_heeded(context, "records of all")
+        verdicts = cost_gate(reproduce=command_line())
+    else:
+        verdicts = arm_cost(chosen_arm, budget(keep), reproduce=command_line())
     print_verdicts(verdicts, title="cost")
-    write_report(work_dir, verdicts, title="cost", history=history_file())
+    write_report(
+        work_dir,
+        verdicts,
+        title="cost",
+        settings=record_settings(chosen_arm, keep),
+        options=given_options(context),
+        history=history_file(),
+    )
     leave(verdicts)

@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from bench.cli.heeded import demand_heeded
-from bench.cli.options import WorkDirOption, command_line, leave
+from bench.cli.options import (
+    ArmOption,
+    MethodKeepOption,
+    WorkDirOption,
+    budget,
+    command_line,
+    given_options,
+    leave,
+    record_settings,
+)
 
 app = typer.Typer()
 
@@ -17,13 +26,20 @@ def golden(
     regen: Annotated[
         bool, typer.Option("--regen", help="Rewrite the goldens; refused under CI=true.")
     ] = False,
+    chosen_arm: ArmOption = None,
+    keep: MethodKeepOption = None,
     work_dir: WorkDirOption = Path("outputs"),
 ) -> None:
     """Compare positions, owners and pruning masks with the recorded ones.
 
-    Example: python -m bench golden
+    With --method those of one method. Where there is no record of it, as of your own, what it keeps
+    of two images is drawn, and nothing is judged: UNSURE.
+
+    Examples: python -m bench golden
+              python -m bench golden --method mine.py:Mine --keep 72
     """
-    from bench.gates.goldens import golden_gate, regenerate_for_review
+    from bench.arms.own import demand_budgeted
+    from bench.gates.goldens import golden_gate, method_golden, regenerate_for_review
     from bench.report.history.store import history_file
     from bench.report.terminal import print_verdicts
     from bench.report.write import write_report
@@ -32,7 +48,19 @@ def golden(
         demand_heeded(context, "--regen")
         regenerate_for_review()
         return
-    verdicts = golden_gate(reproduce=command_line())
+    if chosen_arm is None:
+        demand_heeded(context, "records of all")
+        verdicts = golden_gate(reproduce=command_line())
+    else:
+        name, make = demand_budgeted(chosen_arm)
+        verdicts = method_golden(name, make, budget(keep), reproduce=command_line())
     print_verdicts(verdicts, title="goldens")
-    write_report(work_dir, verdicts, title="golden", history=history_file())
+    write_report(
+        work_dir,
+        verdicts,
+        title="golden",
+        settings=record_settings(chosen_arm, keep),
+        options=given_options(context),
+        history=history_file(),
+    )
     leave(verdicts)

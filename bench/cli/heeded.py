@@ -56,8 +56,13 @@ IDLE: Mapping[str, Idle] = {
     "sweep by averages": Idle("--average says what each method keeps", ("keep",)),
     "sweep of the grid": Idle("without --methods a grid is swept", ("average",)),
     "sweep without merging": Idle("--merge off merges nothing", ("thresholds",)),
-    "--regen": Idle("--regen writes records, and no report", ("work_dir",)),
-    "cost --gpu": Idle("--gpu predicts, and writes no report", ("work_dir",)),
+    "--regen": Idle(
+        "--regen writes all records, and no report", ("work_dir", "chosen_arm", "keep")
+    ),
+    "cost --gpu": Idle(
+        "--gpu predicts for every arm, and writes no report", ("work_dir", "chosen_arm", "keep")
+    ),
+    "records of all": Idle("each record has a budget of its own, without --method", ("keep",)),
     "syncs --static": Idle("--static reads the source and runs nothing", but=("static",)),
     "syncs unjudged": Idle(
         "--trace and --compare watch on the CPU and write no report", ("work_dir", "require_gpu")

@@ -16,6 +16,7 @@ from bench.base.shell import quoted, shell_line
 
 if TYPE_CHECKING:
     from bench.base.verdict import Verdict
+    from hybrid import Keep
 
 ReferencesOption = Annotated[
     Path | None,
@@ -56,6 +57,13 @@ ArmOption = Annotated[
         metavar="NAME",
         help="Which reduction: hybrid, fastv, divprune (`python -m bench methods` lists them), or "
         "a method of your own, mine.py:Mine.",
+    ),
+]
+MethodKeepOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The method's budget: a count (36), or a share to remove (0.7); its record's if not "
+        "given."
     ),
 ]
 ThresholdsOption = Annotated[
@@ -208,6 +216,22 @@ def method_settings(arm: str | None) -> dict[str, str]:
     from bench.arms.own import method_settings_of
 
     return {} if arm is None else method_settings_of(arm)
+
+
+def budget(keep: str | None) -> "Keep | None":
+    """A method's --keep. Raises UserError for none, and ConfigError for what is no budget."""
+    from hybrid import Keep
+
+    parsed = None if keep is None else Keep.parse(keep, source="--keep")
+    if parsed is not None and not parsed.prunes:
+        raise UserError("--keep none: give a budget, or leave it out")
+    return parsed
+
+
+def record_settings(arm: str | None, keep: str | None) -> dict[str, str]:
+    """What a report on records says of the one arm that was asked for."""
+    asked = {name: text for name, text in (("arm", arm), ("keep", keep)) if text is not None}
+    return asked | method_settings(arm)
 
 
 def _anywhere(name: str, value: object) -> str:

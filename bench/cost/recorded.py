@@ -1,13 +1,13 @@
 """The recorded costs of LLaVA-1.5-7B: compare with what the code costs now, rewrite."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
 from bench.base.errors import UserError
 from bench.base.sealed import FOLDER, read_sealed, write_sealed
 from bench.cost.count import TOTALS
-from bench.cost.stages import CASES, cost_of
+from bench.cost.stages import ARMS, CASES, cost_of
 
 PATH = FOLDER / "cost" / "llava-1.5-7b.json"
 COMMAND = "python -m bench cost --regen"
@@ -17,10 +17,14 @@ Costs = dict[str, dict[str, dict[str, Any]]]
 """Arm -> batch -> stage -> a cost's JSON."""
 
 
-def measure(progress: Callable[[str], None] = lambda case: None) -> Costs:
-    """Count all `CASES`; half a minute."""
+def measure(
+    progress: Callable[[str], None] = lambda case: None, arms: Collection[str] = tuple(ARMS)
+) -> Costs:
+    """Count the `CASES` of `arms`; all of them take half a minute."""
     costs: Costs = {}
     for arm, batch in CASES:
+        if arm not in arms:
+            continue
         progress(f"{arm}, batch {batch}")
         costs.setdefault(arm, {})[f"batch-{batch}"] = {
             stage: cost.to_json() for stage, cost in cost_of(arm, batch).items()
@@ -28,14 +32,20 @@ def measure(progress: Callable[[str], None] = lambda case: None) -> Costs:
     return costs
 
 
-def compare(now: Costs) -> dict[str, str]:
+def compare(now: Costs, only: Mapping[str, Collection[str]] | None = None) -> dict[str, str]:
     """Each stage that costs something else than recorded -> what changed, in one line.
+
+    only: arm -> the batches of it that were counted; None for all.
 
     Raises:
         UserError: if there is no record, or it was edited, or it holds for other packages than
             are installed, or for other stages than `now`.
     """
     recorded = load()
+    if only is not None:
+        recorded = {
+            arm: {batch: recorded[arm][batch] for batch in batches} for arm, batches in only.items()
+        }
     if _names(recorded) != _names(now):
         raise UserError(f"{PATH} holds other stages than are counted: `{COMMAND}` and review")
     return {

@@ -23,7 +23,14 @@ TOKENS = WORDS + 576
 NEW_TOKENS = 64
 # Of the hybrid's tower: as many fewer a block as 72out merges of an image on average.
 SCHEDULE = tuple(576 - 21 * (block + 1) for block in range(24))
-BUDGETS = {"pyramiddrop": "0.5"}  # of the others 64, which all papers have
+BUDGETS = {"pyramiddrop": "0.5"}
+KEEP = "64"  # of the other methods; all papers have it
+
+
+def recorded_keep(method: str) -> Keep:
+    """The budget of a shipped method's record; of others, what these mostly have."""
+    return Keep.parse(BUDGETS.get(method, KEEP))
+
 
 ARMS: dict[str, HybridConfig | None] = {
     "dense": None,  # transformers as it ships
@@ -32,10 +39,7 @@ ARMS: dict[str, HybridConfig | None] = {
     "fastv": HybridConfig(keep=36),
     "hybrid": HybridConfig(keep=36, thresholds=THRESHOLDS_72OUT, capacity=256),
     "scheduled": HybridConfig(keep=36, thresholds=THRESHOLDS_72OUT, schedule=SCHEDULE),
-    **{
-        name: HybridConfig(method=(make(Keep.parse(BUDGETS.get(name, "64"))),))
-        for name, make in METHODS.items()
-    },
+    **{name: HybridConfig(method=(make(recorded_keep(name)),)) for name, make in METHODS.items()},
 }
 CASES = tuple(
     (arm, batch)
@@ -64,9 +68,13 @@ class Stages:
 
 def cost_of(arm: str, batch: int) -> dict[str, Cost]:
     """Costs of `vision` (with projector), `prefill` (vision included) and one `decode` step."""
+    return config_cost(ARMS[arm], batch)
+
+
+def config_cost(config: HybridConfig | None, batch: int) -> dict[str, Cost]:
+    """The same of a configuration; None is transformers as it ships."""
     llava = _llava()
-    inputs = inputs_of(llava, batch)
-    return costs_of(llava, stages_of(llava, ARMS[arm], inputs))
+    return costs_of(llava, stages_of(llava, config, inputs_of(llava, batch)))
 
 
 def stages_of(llava: Any, config: HybridConfig | None, inputs: Inputs) -> Stages:

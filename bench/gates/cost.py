@@ -1,9 +1,13 @@
 """The cost gate: not one FLOP, byte or launch more, or less, than recorded."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
+from bench.arms.own import demand_budgeted, known, raised
+from bench.arms.published import METHODS
+from bench.base.errors import UserError
 from bench.base.tables import print_line, print_table
 from bench.base.verdict import Verdict
 from bench.cost import recorded
@@ -11,8 +15,17 @@ from bench.cost.count import Cost
 from bench.cost.gpu import Gpu, load_gpu
 from bench.cost.predict import predict
 from bench.cost.roofline import Wall
-from bench.cost.stages import CASES, TOKENS, cost_of
-from bench.gates.goldens import recorded_verdict, refuse_under_ci
+from bench.cost.stages import (
+    ARMS,
+    BATCHES,
+    CASES,
+    TOKENS,
+    config_cost,
+    cost_of,
+    recorded_keep,
+)
+from bench.gates.goldens import recorded_verdict, refuse_under_ci, unrecorded
+from hybrid import HybridConfig, Keep
 
 COLUMNS = (
     *("arm", "batch", "stage", "TFLOP", "GB moved", "launches", "peak MB", "cache MB"),
@@ -42,6 +55,61 @@ def cost_gate(*, reproduce: str) -> list[Verdict]:
         "cost", list(changes), total, regenerate=recorded.COMMAND, reproduce=reproduce
     )
     return [verdict]
+
+
+def arm_cost(arm: str, keep: Keep | None, *, reproduce: str) -> list[Verdict]:
+    """The same of one arm beside dense: by its record, or shown and UNSURE where there is none.
+
+    Args:
+        arm: that the record has, or a method.
+        keep: the budget; the record's if None, and of a method without one 64.
+
+    Raises:
+        UserError: there is no such method, it takes no such budget, or raises.
+    """
+    console = Console()
+    asked = recorded_keep(arm) if keep is None else keep
+    if arm in ARMS and (keep is None or (arm in METHODS and asked == recorded_keep(arm))):
+        counted = tuple(dict.fromkeys(("dense", arm)))
+        now = recorded.measure(arms=counted)
+        now = {name: {batch: now[name][batch] for batch in now[arm]} for name in counted}
+        _print(now, console)
+        changes = recorded.compare(now, {name: tuple(now[arm]) for name in counted})
+        for stage, line in changes.items():
+            print_line(console, f"{stage}: {line}")
+        total = sum(len(stages) for batches in now.values() for stages in batches.values())
+        return [
+            recorded_verdict(
+                "cost", list(changes), total, regenerate=recorded.COMMAND, reproduce=reproduce
+            )
+        ]
+    name, batch = known(arm), BATCHES[-1]
+    config = _at_budget(name, asked)
+    try:
+        found = config_cost(config, batch)
+    except BaseException as error:
+        doing = f"counting keep {asked} of 576 patches on tensors without values"
+        raise raised(name, error, doing) from error
+    costs = {"dense": cost_of("dense", batch), name: found}
+    shown = {
+        each: {f"batch-{batch}": {stage: cost.to_json() for stage, cost in stages.items()}}
+        for each, stages in costs.items()
+    }
+    _print(shown, console)
+    ships = ARMS.get(name)
+    other = recorded_keep(name) if name in METHODS else None if ships is None else ships.budget
+    return [unrecorded("cost", name, asked, other, reproduce=reproduce)]
+
+
+def _at_budget(arm: str, keep: Keep) -> HybridConfig:
+    """Raises UserError for an arm that keeps every token, or that there is none of."""
+    ships = ARMS.get(arm)
+    if ships is not None and ships.budget.prunes:
+        return replace(ships, keep=keep)
+    if arm in ARMS and arm not in METHODS:
+        raise UserError(f"--keep {keep}: {arm} keeps every visual token: leave it out")
+    _, make = demand_budgeted(arm)
+    return HybridConfig(method=(make(keep),))
 
 
 def rewrite_for_review() -> None:

@@ -24,6 +24,8 @@ THRESHOLDS = (0.96, 0.94, 0.92, 1.0)
 DECODE_STEPS = 3
 # The others keep 36. Three blocks that halve 576 patches leave 72; PyramidDrop's own is half.
 BUDGETS = {"tome": "144", "pyramiddrop": "0.5"}
+KEEP = "36"
+MIXED = ("noise", "gradient", "checkerboard")
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,21 @@ def _on_fixture(config: HybridConfig, samples: int) -> Case:
     return Case(f"tiny fixture, 12 x 12, its first {samples} questions; {config}", run)
 
 
+def name_of(method: str) -> str:
+    """Of a shipped method's golden."""
+    return f"method-{method}"
+
+
+def recorded_keep(method: str) -> Keep:
+    """The budget of a shipped method's golden; of others, what these mostly have."""
+    return Keep.parse(BUDGETS.get(method, KEEP))
+
+
+def method_case(method: object) -> Case:
+    """What a method does to the first two of `MIXED`."""
+    return _on_integers(MIXED[:2], HybridConfig(method=(method,)))
+
+
 def cases() -> Mapping[str, Case]:
     """Name of the golden file, without `.txt` -> case."""
     unpruned = HybridConfig(thresholds=THRESHOLDS, aggregation_layer=1)
@@ -100,11 +117,7 @@ def cases() -> Mapping[str, Case]:
         capacity=tiny.capacity,
     )
     one = HybridConfig(keep="1", aggregation_layer=0)
-    mixed = ("noise", "gradient", "checkerboard")
-    methods = {
-        f"method-{name}": HybridConfig(method=(make(Keep.parse(BUDGETS.get(name, "36"))),))
-        for name, make in METHODS.items()
-    }
+    methods = {name_of(name): make(recorded_keep(name)) for name, make in METHODS.items()}
     return {
         "uniform-keep-36": _on_integers(("uniform",), keep_36),
         "checkerboard-keep-36": _on_integers(("checkerboard",), keep_36),
@@ -120,7 +133,7 @@ def cases() -> Mapping[str, Case]:
             ("gradient",), replace(keep_36, thresholds=THRESHOLDS_72OUT), DEEP
         ),
         "noise-capacity-96": _on_integers(("noise",), replace(keep_36, capacity=96)),
-        "batch-share-0.5": _on_integers(mixed, replace(unpruned, keep="0.5")),
+        "batch-share-0.5": _on_integers(MIXED, replace(unpruned, keep="0.5")),
         "fixture-keep-18": _on_fixture(fixture, 2),
-        **{name: _on_integers(mixed[:2], config) for name, config in methods.items()},
+        **{name: method_case(method) for name, method in methods.items()},
     }

@@ -45,3 +45,12 @@ def _shown(value: int) -> str:
 
 def _numbers(row: list[int]) -> str:
     return " ".join(map(str, row)) if row else "none"
+
+
+def kept(record: Record) -> Iterator[str]:
+    """Lines: how many patches are in tokens that stay to the end, and which."""
+    *_, last = record.grids.values()
+    side = isqrt(len(last))
+    yield f"{sum(cell != PRUNED for cell in last)} of {len(last)} patches are in tokens that stay"
+    marks = ["·" if cell == PRUNED else "#" for cell in last]
+    yield from ("  " + " ".join(marks[i : i + side]) for i in range(0, len(marks), side))

@@ -5,7 +5,7 @@ with which package versions, the hash of what went in, and the hash of the file.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -31,8 +31,10 @@ class Difference:
     picture: str
 
 
-def compare(progress: Callable[[str], None] = lambda case: None) -> list[Difference]:
-    """Make every case anew and compare it with its file.
+def compare(
+    progress: Callable[[str], None] = lambda case: None, only: Collection[str] | None = None
+) -> list[Difference]:
+    """Make every case, or `only` those of a name, anew and compare it with its file.
 
     Raises:
         UserError: for a case without a golden, a golden without a case, or a file that is not
@@ -53,6 +55,8 @@ def compare(progress: Callable[[str], None] = lambda case: None) -> list[Differe
             raise edited(path, COMMAND)
     differences: list[Difference] = []
     for name, case in cases().items():
+        if only is not None and name not in only:
+            continue
         progress(name)
         made = case.run()
         differences.extend(_differences(name, made, manifest[name]))

@@ -112,6 +112,13 @@ HARNESS = (
             "test_what_else_can_go_wrong_is_named",
         ),
     ),
+    Selection(
+        "test_method_records.py",
+        only=(
+            "test_a_method_that_ships_is_judged_by_its_own_golden_alone",
+            "test_what_has_no_golden_is_drawn_and_unsure",
+        ),
+    ),
     Selection("test_budget.py", only=("test_an_arm_spends_what_is_said",)),
     Selection(
         "test_sweep_run.py", only=("test_what_a_method_has_to_beat_has_as_many_tokens_a_layer",)
