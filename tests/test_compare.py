@@ -278,6 +278,7 @@ def test_a_run_without_rotations_is_paired_with_the_first_rows_alone() -> None:
 
 
 @needs_recorded
+@pytest.mark.usefixtures("scored_once")
 def test_the_recorded_captions_are_their_reference() -> None:
     found = compared(recorded("hybrid", "COCO_VAL"), f"{HYBRID}_COCO_VAL")
     (row,) = found.rows

@@ -129,6 +129,7 @@ def test_a_loss_of_exactly_the_margin_passes_about_one_time_in_twenty() -> None:
 
 
 @needs_recorded
+@pytest.mark.usefixtures("scored_once")
 def test_recorded_captions_that_broke_err_as_seldom_as_stated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

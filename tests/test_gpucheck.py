@@ -219,7 +219,10 @@ def test_what_was_not_reached_is_an_error_and_no_half_result(
         part(checked, -1.0)
 
 
-def test_memory_is_the_weights_and_more_and_a_reduced_cache_is_smaller(checked: Checked) -> None:
+def test_memory_is_the_weights_and_more_and_a_reduced_cache_is_smaller(
+    checked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.gates.gpucheck.parts.CAPTION_TOKENS", 4)
     found = memory(checked, NO_LIMIT_S)
     weights = sum(parameter.nbytes for parameter in checked.llava.parameters())
     assert list(found) == ["batch 1", "batch 8"]

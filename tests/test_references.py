@@ -61,6 +61,7 @@ def test_a_recipe_counts_what_its_csv_holds_and_carries_no_text(name: str) -> No
 
 
 @needs_recorded
+@pytest.mark.usefixtures("scored_once")
 def test_recording_again_gives_the_shipped_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,8 +75,8 @@ def test_newer_matchers_read_one_letter_answers_alike() -> None:
     assert [score.value for score in scores] == [0.6280068728522337] * 2
 
 
-@pytest.fixture(scope="module")
-def captions() -> dict[str, Score]:
+@pytest.fixture
+def captions(scored_once: None) -> dict[str, Score]:
     return {run: score_file(recorded(run, "COCO_VAL.xlsx")) for run in RUNS}
 
 

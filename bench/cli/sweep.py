@@ -41,8 +41,8 @@ def sweep(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Methods in place of the grid, with commas between, or all: names of python -m "
-            "bench methods, or your own as FILE.py:NAME."
+            help="Methods in place of the grid, with commas between, or all: names of "
+            "python -m bench methods, or your own as FILE.py:NAME."
         ),
     ] = None,
     average: Annotated[
