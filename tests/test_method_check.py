@@ -167,7 +167,7 @@ def test_what_else_can_go_wrong_is_named(mine: Path, case: str) -> None:
     lines, said = ODD[case]
     found = broken(mine, LARGEST_KEYS, *lines)
     for promise, reason in said.items():
-        assert found[promise].startswith(reason), (promise, found)
+        assert found.get(promise, "").startswith(reason), (promise, found)
 
 
 def test_more_than_announced_is_named(mine: Path) -> None:

@@ -1,6 +1,7 @@
 """A user's own method: how it is loaded, what is said if it can't be, and that an edited one never
 goes on with what it answered before."""
 
+import re
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -87,6 +88,18 @@ def test_a_command_says_it_and_ends_with_2(mine: Path, typed: Typed) -> None:
     assert ended.err == (
         "error: --model tiny_hybrid names an arm already: give tiny with --arm divprune\n"
     )
+
+
+def test_what_a_method_raises_is_one_line_that_names_its_own(mine: Path, typed: Typed) -> None:
+    edited(mine, "return read.of_image", "raise KeyError('x')\n        return read.of_image")
+    for line in (RUN, ["demo"], ["syncs"], ["golden"], ["cost"]):
+        own.forget()
+        folder = [] if line == ["demo"] else ["--work-dir", str(mine.parent / line[0])]
+        ended = typed(*line, "--method", f"{mine}:Mine", *folder)
+        assert ended.code == 2 and "Traceback" not in ended.out + ended.err, line
+        assert re.search(r"^error: Mine: .*raises KeyError at mine\.py:19 \('x'\)", ended.err, re.M)
+    own.forget()
+    assert own.raised_by_own(KeyError("x")) is None
 
 
 def own_line() -> str:

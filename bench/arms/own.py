@@ -263,6 +263,15 @@ def _demand_name(name: str, said: str) -> None:
         )
 
 
+def raised_by_own(error: BaseException) -> UserError | None:
+    """The line for an exception that came out of a method of `known`; None if it did not."""
+    passed = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+    for own in _KNOWN.values():
+        if passed & {str(path) for path in own.paths}:
+            return raised(own.name, error, "the method")
+    return None
+
+
 def raised(said: str, error: BaseException, doing: str) -> UserError:
     """In one line, with the place in the user's own code; Ctrl-C goes on as what it is."""
     if isinstance(error, KeyboardInterrupt | GeneratorExit):

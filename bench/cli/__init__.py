@@ -123,7 +123,15 @@ def main() -> None:
         # Here, not above: `hybrid` loads torch, which takes longer than to score a file.
         from hybrid.config import ConfigError
 
-        _fail(f"error: {error}" if isinstance(error, ConfigError) else traceback.format_exc())
+        said = error if isinstance(error, ConfigError) else _of_own_method(error)
+        _fail(traceback.format_exc() if said is None else f"error: {said}")
+
+
+def _of_own_method(error: Exception) -> UserError | None:
+    """The line for what a user's own method raised; None for an exception of any other origin."""
+    own = sys.modules.get("bench.arms.own")  # whoever asked for one has loaded it
+    said: UserError | None = None if own is None else own.raised_by_own(error)
+    return said
 
 
 def _how_to_go_on(ended: SystemExit) -> str:
