@@ -19,7 +19,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from bench.arms.own_files import INSTALLED, digest_of, files_of
-from bench.arms.published import ARMS, METHODS, demand_stages
+from bench.arms.published import ARMS, MADE_OF_A_BUDGET, demand_stages
 from bench.base.errors import UserError
 from bench.base.home import expanded
 from bench.base.reading import read_bytes
@@ -107,10 +107,10 @@ def demand_budgeted(arm: str) -> tuple[str, Factory]:
     own = own_of(name)
     if own is not None:
         return name, own.of
-    if name not in METHODS:
-        there = ", ".join(METHODS)
+    if name not in MADE_OF_A_BUDGET:
+        there = ", ".join(MADE_OF_A_BUDGET)
         raise UserError(f"{name} is no method: choose from {there}, or your own as {FORM}")
-    return name, METHODS[name]
+    return name, MADE_OF_A_BUDGET[name]
 
 
 def method_settings_of(arm: str) -> dict[str, str]:
