@@ -86,11 +86,11 @@ def python(session: nox.Session, *arguments: str) -> None:
     session.run(executable(session), "-m", *arguments, env=environment_variables())
 
 
-def pytest(session: nox.Session, *arguments: str) -> None:
+def pytest(session: nox.Session, *arguments: str, **variables: str | None) -> None:
     """Run tests, at least one of them."""
     OUTPUTS.mkdir(exist_ok=True)
     command = (executable(session), "-m", "pytest", "-p", "tests.demand", *arguments)
-    session.run(*command, env=environment_variables(*USERS))
+    session.run(*command, env=environment_variables(*USERS) | variables)
 
 
 @nox.session
@@ -120,7 +120,8 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         pytest(session, *session.posargs)
     else:
-        pytest(session, *SHARED)
+        # Workers share the cores: more threads than one would only wait for each other.
+        pytest(session, *SHARED, OMP_NUM_THREADS="1")
         pytest(session, "-m", "clock")
 
 

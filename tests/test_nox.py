@@ -122,12 +122,14 @@ def test_workers_report_what_ran_and_are_few(here: Running, tmp_path: Path, endi
 def test_all_tests_share_the_cores_but_for_those_that_ask_a_clock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(noxfile, "pytest", lambda _, *arguments: asked.append(arguments))
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(
+        noxfile, "pytest", lambda _, *arguments, **variables: asked.append((arguments, variables))
+    )
     noxfile.tests.func(SimpleNamespace(posargs=[]))
-    assert asked == [noxfile.SHARED, ("-m", "clock")]
+    assert asked == [(noxfile.SHARED, {"OMP_NUM_THREADS": "1"}), (("-m", "clock"), {})]
     noxfile.tests.func(SimpleNamespace(posargs=["-k", "words"]))
-    assert asked[2:] == [("-k", "words")]
+    assert asked[2:] == [(("-k", "words"), {})]
 
 
 def test_harmless_variables_stay_and_the_user_s_are_for_gates_alone(

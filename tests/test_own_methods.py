@@ -102,6 +102,17 @@ def test_what_a_method_raises_is_one_line_that_names_its_own(mine: Path, typed: 
     assert own.raised_by_own(KeyError("x")) is None
 
 
+def test_a_method_that_exits_ends_no_command_as_if_it_had_passed(mine: Path, typed: Typed) -> None:
+    edited(mine, "return read.of_image", "raise SystemExit(0)\n        return read.of_image")
+    lines = (RUN, ["demo"], ["syncs"], ["golden"], ["cost"], ["accuracy", "--limit", "2"])
+    for line in lines:
+        own.forget()
+        folder = [] if line == ["demo"] else ["--work-dir", str(mine.parent / line[0])]
+        ended = typed(*line, "--method", f"{mine}:Mine", *folder)
+        assert ended.code == 2, line
+        assert re.search(r"^error: Mine: .*raises SystemExit at mine\.py:19", ended.err, re.M), line
+
+
 def own_line() -> str:
     return "give a class or a function that takes a Keep"
 

@@ -108,6 +108,8 @@ def main() -> None:
         with lenient_streams(), remarks():
             app()
     except SystemExit as ended:
+        if (exited := _of_own_method(ended)) is not None:  # its code would pass for a verdict
+            _fail(f"error: {exited}")
         if ended.code == INTERRUPTED:
             print(f"interrupted: {_how_to_go_on(ended)}", file=sys.stderr)
         raise
@@ -127,7 +129,7 @@ def main() -> None:
         _fail(traceback.format_exc() if said is None else f"error: {said}")
 
 
-def _of_own_method(error: Exception) -> UserError | None:
+def _of_own_method(error: BaseException) -> UserError | None:
     """The line for what a user's own method raised; None for an exception of any other origin."""
     own = sys.modules.get("bench.arms.own")  # whoever asked for one has loaded it
     said: UserError | None = None if own is None else own.raised_by_own(error)
