@@ -19,6 +19,7 @@ from bench.cost.stages import WORDS
 from hybrid import HybridConfig, Keep, hybridize
 from hybrid.inputs import Inputs
 from hybrid.methods import METHODS
+from hybrid.methods.dart import Dart
 from hybrid.stages import Read
 from tests.commands import Typed
 from tests.llavas import PATCHES, random_llava
@@ -89,6 +90,17 @@ def test_what_asks_for_values_is_not_counted_and_said(llava: Any) -> None:
     found = counted.budget(HybridConfig(method=(Asks(Keep(count=9)),)))
     assert (found.flops, found.tokens) == (None, 9)
     assert found.cells[2] == "not counted"
+
+
+def test_a_fault_of_a_method_that_ships_is_no_gap_in_a_table(
+    llava: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object) -> Tensor:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(Dart, "scores", faulty)
+    with pytest.raises(RuntimeError, match="planted"):
+        Counted(llava.config, llava.dtype).budget(HybridConfig(method=(Dart(Keep(count=9)),)))
 
 
 def test_a_method_of_ones_own_has_a_budget_in_each_table(mine: Path, typed: Typed) -> None:
