@@ -15,9 +15,7 @@ from bench.cli.options import (
     WorkDirOption,
     budget,
     command_line,
-    given_options,
-    leave,
-    record_settings,
+    report_records,
 )
 
 app = typer.Typer()
@@ -52,9 +50,7 @@ def cost(
               python -m bench cost --method mine.py:Mine --keep 64
     """
     from bench.gates.cost import arm_cost, cost_gate, print_predictions, rewrite_for_review
-    from bench.report.history.store import history_file
     from bench.report.terminal import print_verdicts
-    from bench.report.write import write_report
 
     if weights is not Weights.RANDOM:
         raise UserError("costs are counted without weights: leave out --weights")
@@ -74,12 +70,4 @@ def cost(
     else:
         verdicts = arm_cost(chosen_arm, budget(keep), reproduce=command_line())
     print_verdicts(verdicts, title="cost")
-    write_report(
-        work_dir,
-        verdicts,
-        title="cost",
-        settings=record_settings(chosen_arm, keep),
-        options=given_options(context),
-        history=history_file(),
-    )
-    leave(verdicts)
+    report_records(context, verdicts, "cost", work_dir=work_dir, arm=chosen_arm, keep=keep)

@@ -12,9 +12,7 @@ from bench.cli.options import (
     WorkDirOption,
     budget,
     command_line,
-    given_options,
-    leave,
-    record_settings,
+    report_records,
 )
 
 app = typer.Typer()
@@ -40,9 +38,7 @@ def golden(
     """
     from bench.arms.own import demand_budgeted
     from bench.gates.goldens import golden_gate, method_golden, regenerate_for_review
-    from bench.report.history.store import history_file
     from bench.report.terminal import print_verdicts
-    from bench.report.write import write_report
 
     if regen:
         demand_heeded(context, "--regen")
@@ -55,12 +51,4 @@ def golden(
         name, make = demand_budgeted(chosen_arm)
         verdicts = method_golden(name, make, budget(keep), reproduce=command_line())
     print_verdicts(verdicts, title="goldens")
-    write_report(
-        work_dir,
-        verdicts,
-        title="golden",
-        settings=record_settings(chosen_arm, keep),
-        options=given_options(context),
-        history=history_file(),
-    )
-    leave(verdicts)
+    report_records(context, verdicts, "golden", work_dir=work_dir, arm=chosen_arm, keep=keep)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -246,7 +246,32 @@ def _anywhere(name: str, value: object) -> str:
     return str(expanded(str(value)).absolute()) if is_file else str(value)
 
 
-def leave(verdicts: "list[Verdict]") -> None:
+def report_records(
+    context: typer.Context,
+    verdicts: "list[Verdict]",
+    title: str,
+    *,
+    work_dir: Path,
+    arm: str | None,
+    keep: str | None,
+) -> NoReturn:
+    """Write what a gate on records found, and end as it means. arm, keep: if one was asked for."""
+    from bench.report.history.store import history_file
+    from bench.report.write import write_report
+
+    settings, options = record_settings(arm, keep), given_options(context)
+    write_report(
+        work_dir,
+        verdicts,
+        title=title,
+        settings=settings,
+        options=options,
+        history=history_file(),
+    )
+    leave(verdicts)
+
+
+def leave(verdicts: "list[Verdict]") -> NoReturn:
     """End with the exit code that the verdicts mean."""
     from bench.base.verdict import exit_code
 

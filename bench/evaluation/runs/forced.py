@@ -7,10 +7,9 @@ a line in it was not counted.
 import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from bench.base.errors import UserError
-from bench.base.strict_json import parse
-from bench.evaluation.runs.predictions import join_parts, whole_lines
+from bench.evaluation.runs.predictions import join_parts, read_parts
 from bench.tasks.answers import is_whole
 
 FILE = "forced.jsonl"
@@ -28,22 +27,15 @@ def read_forced(folder: Path, known: Collection[int], *, repair: bool = False) -
     Raises:
         UserError: for a damaged line before the last one.
     """
-    forced: dict[int, int] = {}
-    for path in (folder / FILE, *sorted(folder.glob(RANK_FILES))):
-        for number, text in enumerate(whole_lines(path, repair=repair), start=1):
-            try:
-                row = parse(text)
-                index, merges = row["index"], row["forced"]
-                if not is_whole(index) or not is_whole(merges) or merges < 0:
-                    raise TypeError("both are whole numbers")
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(
-                    f"{path}: line {number} is damaged; delete that line, its sample is then not"
-                    " counted"
-                ) from error
-            if index in known:
-                forced[index] = merges
-    return forced
+    lost = "its sample is then not counted"
+    return read_parts(folder / FILE, RANK_FILES, _counted, known, lost=lost, repair=repair)
+
+
+def _counted(row: Any) -> tuple[int, int]:
+    index, merges = row["index"], row["forced"]
+    if not is_whole(merges) or merges < 0:
+        raise TypeError("merges are a whole number")
+    return index, merges
 
 
 def merge(folder: Path, order: Iterable[int]) -> None:

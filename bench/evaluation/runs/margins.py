@@ -9,10 +9,9 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.base.errors import UserError
-from bench.base.strict_json import parse
-from bench.evaluation.runs.predictions import join_parts, whole_lines
+from bench.evaluation.runs.predictions import join_parts, read_parts
 from bench.tasks.answers import is_whole
 
 FILE = "margins.jsonl"
@@ -44,23 +43,16 @@ def read_margins(folder: Path, known: Collection[int], *, repair: bool = False) 
     Raises:
         UserError: for a damaged line before the last one.
     """
-    margins: dict[int, Tops] = {}
-    for path in (folder / FILE, *sorted(folder.glob(RANK_FILES))):
-        for number, text in enumerate(whole_lines(path, repair=repair), start=1):
-            try:
-                row = parse(text)
-                pairs = tuple((float(top), float(second)) for top, second in row["logits"])
-                tops, index = Tops(tuple(row["ids"]), pairs), row["index"]
-                if not all(map(is_whole, (index, *tops.ids))):
-                    raise TypeError("ids are whole numbers")
-            except (ValueError, KeyError, TypeError, OverflowError) as error:
-                raise UserError(
-                    f"{path}: line {number} is damaged; delete that line, its margin is then not"
-                    " recorded"
-                ) from error
-            if index in known:
-                margins[index] = tops
-    return margins
+    lost = "its margin is then not recorded"
+    return read_parts(folder / FILE, RANK_FILES, _recorded, known, lost=lost, repair=repair)
+
+
+def _recorded(row: Any) -> tuple[int, Tops]:
+    pairs = tuple((float(top), float(second)) for top, second in row["logits"])
+    tops = Tops(tuple(row["ids"]), pairs)
+    if not all(map(is_whole, tops.ids)):
+        raise TypeError("ids are whole numbers")
+    return row["index"], tops
 
 
 def merge(folder: Path, order: Iterable[int]) -> None:

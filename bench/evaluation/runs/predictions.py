@@ -9,19 +9,20 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
 
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.printable import printable
 from bench.base.reading import RECORDS, Unreadable, read_bytes, read_utf8
 from bench.base.strict_json import parse
-from bench.tasks.answers import answer_in
+from bench.tasks.answers import answer_in, is_whole
 from bench.tasks.tables.table import shown
 
+T = TypeVar("T")
 FILE = "predictions.jsonl"
 RANK_FILES = "predictions.rank-*.jsonl"
 SEAL = "predictions.sha256"
@@ -111,6 +112,42 @@ def merge(folder: Path, predictions: Mapping[int, str], order: Iterable[int]) ->
         write_atomically(path, content)
     for part in folder.glob(RANK_FILES):
         part.unlink()
+
+
+def read_parts(
+    path: Path,
+    parts: str,
+    value_of: Callable[[Any], tuple[int, T]],
+    known: Collection[int],
+    *,
+    lost: str,
+    repair: bool,
+) -> dict[int, T]:
+    """What `path` and all ranks' files beside it, named by the pattern `parts`, say of samples. Of
+    two lines for a sample the later one holds; a line for another than the known is not heard.
+
+    Args:
+        value_of: sample and value of a row; raises one of ValueError, KeyError, TypeError and
+            OverflowError for what is none.
+        lost: what is then so of a sample whose line is deleted.
+
+    Raises:
+        UserError: for a damaged line before the last one.
+    """
+    found: dict[int, T] = {}
+    for file in (path, *sorted(path.parent.glob(parts))):
+        for number, text in enumerate(whole_lines(file, repair=repair), start=1):
+            try:
+                index, value = value_of(parse(text))
+                if not is_whole(index):
+                    raise TypeError("a sample's index is a whole number")
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
+                raise UserError(
+                    f"{file}: line {number} is damaged; delete that line, {lost}"
+                ) from error
+            if index in known:
+                found[index] = value
+    return found
 
 
 def join_parts(path: Path, parts: str, content: str) -> None:
