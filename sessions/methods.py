@@ -18,7 +18,7 @@ from bench.report.plots.sweep import accuracy_over
 from bench.report.sweep.result import FILE, Point, Sweep
 from sessions.environment import ROOT
 
-AVERAGES = "36,18,9,4"
+AVERAGES = "96,60,36,18,9,4"
 FOLDER = ROOT / "outputs" / "methods"
 RECORD = ROOT / "measured" / "methods-tiny.json"
 PAGE = ROOT / "docs" / "methods.md"

@@ -41,7 +41,7 @@ MARKED: Mapping[str, tuple[str, str, Any]] = {  # what a method has to beat
     "downsample": ("grey", "d", (0, (5, 2))),
 }
 LABELS = 16  # more would stand on each other
-NEXT = 1.2  # times a tick the next one, or their labels would
+NEXT = 1.3  # times a tick the next one, or their labels would
 STEP = 0.015  # by which a series stands aside of the one before, where equal values would hide
 
 
