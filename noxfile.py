@@ -210,7 +210,7 @@ def sweep(session: nox.Session) -> None:
 
 @nox.session
 def methods(session: nox.Session) -> None:
-    """All methods at equal budgets on the embedded model, for docs/methods.md; some twenty minutes."""
+    """All methods at equal budgets on the embedded model, for docs/methods.md; twenty minutes."""
     python(session, "sessions.methods", *session.posargs)
 
 
