@@ -11,8 +11,13 @@ import torch
 import hybrid
 from bench.base.verdict import Outcome, Verdict
 from bench.gates.sync import gate as waits
-from bench.gates.sync.gate import NEW_TOKENS, Watched, meta_verdict, static_verdict, waits_gate
-from bench.gates.sync.gpu import _none_at_all
+from bench.gates.sync.gate import (
+    NEW_TOKENS,
+    Watched,
+    meta_verdict,
+    static_verdict,
+    waits_gate,
+)
 from bench.gates.sync.ledger import Entry, compare
 from bench.gates.sync.lint import lint_source
 from bench.gates.sync.subjects import Subject
@@ -256,8 +261,3 @@ def test_the_meta_pass_allows_no_wait(
 
     monkeypatch.setattr(HybridLlava, "prefill", waiting)
     assert judged(meta_verdict(subject, reproduce=""), count)
-
-
-@COUNTS
-def test_the_gpu_tier_s_verdicts_allow_no_wait(count: int) -> None:
-    assert judged(_none_at_all("syncs/gpu reported", count, "", ""), count)

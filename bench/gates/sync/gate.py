@@ -82,7 +82,7 @@ def static_verdict(*, reproduce: str) -> Verdict:
     files = files_on_the_path()
     found = lint_paths(files)
     rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return _no_more_than_none(
+    return none_at_all(
         "syncs/static",
         len(found),
         f"{found[0]}{rest}" if found else f"no spelling that waits in {len(files)} files",
@@ -114,7 +114,7 @@ def meta_verdict(of: Subject, *, reproduce: str) -> Verdict:
             f"the run on the meta device broke off, which says nothing: {reason}"
         ) from (error)
     findings = opinion.report.findings
-    return _no_more_than_none(
+    return none_at_all(
         "syncs/meta",
         opinion.report.count,
         f"{findings[0].site} {findings[0].operator}: {findings[0].site.source}"
@@ -124,7 +124,8 @@ def meta_verdict(of: Subject, *, reproduce: str) -> Verdict:
     )
 
 
-def _no_more_than_none(gate: str, count: int, reason: str, reproduce: str) -> Verdict:
+def none_at_all(gate: str, count: int, reason: str, reproduce: str) -> Verdict:
+    """FAIL for any wait."""
     return Verdict(
         gate=gate,
         outcome=Outcome.FAIL if count else Outcome.PASS,

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from bench.base.verdict import Outcome, Verdict
-from bench.gates.sync.gate import NEW_TOKENS
+from bench.base.verdict import Verdict
+from bench.gates.sync.gate import NEW_TOKENS, none_at_all
 from bench.gates.sync.scenarios import hybrid_stages
 from bench.gates.sync.subjects import Subject
 from bench.syncs.cuda import detect_cuda_syncs
@@ -59,7 +59,7 @@ def full_size_gate(
     except DetectorDefectError as error:
         count, reason = 1, f"defect of the detector: {error}"
     replayed = "syncs/gpu full size replayed answer"
-    return [*verdicts, _none_at_all(replayed, count, reason, reproduce)]
+    return [*verdicts, none_at_all(replayed, count, reason, reproduce)]
 
 
 class _Eager:
@@ -103,9 +103,9 @@ class _Eager:
         stopped = capture_error(self.prefill)
         captured = stopped or "a prefill can be captured in a graph"
         verdicts = [
-            _none_at_all(f"{gate} reported", count, reported, reproduce),
-            _none_at_all(f"{gate} runtime", sum(waits.values()), told, reproduce),
-            _none_at_all(f"{gate} capture", stopped is not None, captured, reproduce),
+            none_at_all(f"{gate} reported", count, reported, reproduce),
+            none_at_all(f"{gate} runtime", sum(waits.values()), told, reproduce),
+            none_at_all(f"{gate} capture", stopped is not None, captured, reproduce),
             _pressure(f"{gate} back-pressure prefill", self.prefill, seen, reproduce),
             _pressure(f"{gate} back-pressure decode", self.one_step, seen, reproduce),
         ]
@@ -119,14 +119,4 @@ def _pressure(gate: str, run: Callable[[], object], reported: Report, reproduce:
         reason = str(pressure)
     except DetectorDefectError as error:
         reason = f"defect of the detector: {error}"
-    return _none_at_all(gate, pressure.held_up, reason, reproduce)
-
-
-def _none_at_all(gate: str, count: int, reason: str, reproduce: str) -> Verdict:
-    return Verdict(
-        gate=gate,
-        outcome=Outcome.FAIL if count else Outcome.PASS,
-        reason=reason,
-        reproduce=reproduce,
-        numbers={"value": float(count), "must_be": "<=", "bound": 0.0},
-    )
+    return none_at_all(gate, pressure.held_up, reason, reproduce)

@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="bench.gates.sync.gpu:_pressure",
-    old="_none_at_all(gate, pressure.held_up,",
-    new="_none_at_all(gate, False,",
+    old="none_at_all(gate, pressure.held_up,",
+    new="none_at_all(gate, False,",
     source=MADE,
     expected=("harness",),
 )

@@ -1,11 +1,11 @@
-"""A verdict of the GPU tier lets one wait pass."""
+"""An answer that is replayed on a GPU may wait once."""
 
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="bench.gates.sync.gpu:_none_at_all",
-    old="Outcome.FAIL if count else",
-    new="Outcome.FAIL if count > 1 else",
+    target="bench.gates.sync.gpu:full_size_gate",
+    old="count, reason = report.count + pressure.held_up,",
+    new="count, reason = max(report.count - 1, 0) + pressure.held_up,",
     source=MADE,
     expected=("harness",),
 )
