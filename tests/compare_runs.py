@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bench.cost.spending import Budget
 from bench.evaluation.references.letters import add_letters
 from bench.tasks.load import FIXTURE_DATA
 from bench.tasks.mmbench import ROTATION, read_questions
@@ -56,13 +58,17 @@ def run_folder(
     *,
     data: Mapping[str, Any] | None = None,
     recipe: Mapping[str, str] | None = None,
+    budget: Budget | None = None,
 ) -> Path:
-    """A finished run of multiple choice, as `bench run` leaves it."""
+    """A finished run of multiple choice, as `bench run` leaves it; without a budget, as it was left
+    before they were recorded."""
     folder.mkdir(parents=True)
     questions_xlsx(folder / "model_data.xlsx", answers)
-    document = {"model": folder.name, "config": {"implementation": "transformers"}}
+    document: dict[str, Any] = {"model": folder.name, "config": {"implementation": "transformers"}}
     identity = {"name": "data", "hash": "1", "prompts": "2", "images": "as they are"}
     run = {**document, "data": {**identity, **(data or {})}}
+    if budget is not None:
+        run["budget"] = asdict(budget)
     (folder / "run.json").write_text(json.dumps(run))
     scored = {"recipe": {"prompt": "vlmevalkit", "matcher": "vlmevalkit-2025-04", **(recipe or {})}}
     (folder / "scores.json").write_text(json.dumps(scored))

@@ -1,6 +1,7 @@
 """Budgets: what an arm is said to spend is what it spends when it runs."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +15,7 @@ from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.cost.budget import Counted, spent
 from bench.cost.count import counting
-from bench.cost.spending import Budget, scaled
+from bench.cost.spending import TITLE, Budget, scaled
 from bench.cost.stages import WORDS
 from hybrid import HybridConfig, Keep, hybridize
 from hybrid.inputs import Inputs
@@ -111,6 +112,28 @@ def test_a_method_of_ones_own_has_a_budget_in_each_table(mine: Path, typed: Type
     assert ran.code == 0
     rows = {row.split()[0]: row.split()[1:3] for row in ran.out.splitlines() if row.strip()}
     assert (rows["dense"], rows["Mine"]) == (["144", "144.0"], ["9", "36.0"])
+
+
+def test_a_run_records_what_it_spends_and_its_readers_say_it(tmp_path: Path, typed: Typed) -> None:
+    keep = Keep(count=9)
+    (expected,) = spent(load_profile("tiny"), ["hybrid"], keep).values()
+    asked = ("--data", "tiny-mmbench", "--model", "tiny_hybrid", "--keep", "9", "--limit", "2")
+    command = ("run", *asked, "--work-dir", str(tmp_path))
+    assert typed(*command).code == 0
+    path = tmp_path / "tiny_hybrid" / "tiny-mmbench" / "run.json"
+    document = json.loads(path.read_text())
+    assert document["budget"] == asdict(expected)
+    for line in ((*command, "--mode", "eval"), ("score", str(path.parent))):
+        ended = typed(*line)
+        assert ended.code == 0 and TITLE in ended.out
+        assert ended.out.split(TITLE)[1].split("cache\n")[1].split()[1:3] == expected.cells[:2]
+    del document["budget"]
+    path.write_text(json.dumps(document))
+    assert typed("score", str(path.parent)).out.split(TITLE)[1].count("not recorded") == 4
+    assert typed(*command, "--reuse").code == 0  # what was made before budgets goes on
+    path.write_text(json.dumps(document | {"budget": {"tokens": "9"}}))
+    ended = typed("score", str(path.parent))
+    assert ended.code == 2 and "run.json is damaged" in ended.err
 
 
 def test_numbers_have_three_digits_and_a_prefix() -> None:

@@ -1,6 +1,7 @@
 """Two runs are compared only where that means something, and the numbers are the paired ones."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from bench.base.errors import UserError
 from bench.cli import main
+from bench.cost.spending import Budget
 from bench.evaluation.comparison.compare import Comparison, compare, print_comparison
 from bench.evaluation.comparison.recorded import cut
 from bench.evaluation.comparison.same import demand_same_model
@@ -22,6 +24,7 @@ from bench.evaluation.runs.predictions import merge, seal
 from bench.evaluation.statistics.paired import Pairs, difference_interval
 from bench.report.comparison.page import write_page
 from bench.tasks.mmbench import ROTATION
+from tests.commands import Typed
 from tests.compare_runs import captions_xlsx, questions_xlsx, run_folder
 from tests.task_files import RECORDED, needs_recorded
 
@@ -158,6 +161,35 @@ def test_a_run_compares_with_a_reference_of_the_users(tmp_path: Path) -> None:
     found = compare(before, after)
     assert (found.lost, found.gained, found.remarks) == ([], [3], [])
     assert {row.category for row in found.categories} == {"odd", "even"}
+
+
+SPENT = Budget(36, 43.75, 10**9, 512_000)
+
+
+def test_what_each_run_spends_stands_there_and_what_was_not_recorded_is_said(
+    tmp_path: Path, typed: Typed
+) -> None:
+    before = run_folder(tmp_path / "before", "AA")
+    after = run_folder(tmp_path / "after", "AB", budget=SPENT)
+    page = tmp_path / "page.html"
+    ended = typed("compare", str(before), str(after), "--output", str(page), "--no-pictures")
+    assert ended.code == 0, ended.err
+    rows = {line.split()[0]: line for line in ended.out.splitlines() if line.strip()}
+    assert rows["before"].split("  ")[-4:] == ["not recorded"] * 4
+    assert rows["after"].split()[1:] == ["after", "36", "43.8", "1", "G", "512", "kB"]
+    cells = re.findall(r"<td>([^<]*)</td>", page.read_text())
+    place = cells.index("36")
+    assert cells[place : place + 4] == SPENT.cells
+    assert cells.count("not recorded") == 4
+
+
+@pytest.mark.parametrize("budget", [SPENT, None])
+def test_a_reference_keeps_what_its_run_spent(tmp_path: Path, budget: Budget | None) -> None:
+    add_run(run_folder(tmp_path / "run", "AABB", budget=budget), "mine", tmp_path / "kept")
+    before = load_side("mine", references=tmp_path / "kept")
+    found = compare(before, load_side(str(run_folder(tmp_path / "new", "AAAB"))))
+    assert found.before.budget == budget and found.after.budget is None
+    assert ("budget" in (tmp_path / "kept" / "mine.json").read_text()) == (budget is not None)
 
 
 def test_an_unrecorded_prompt_is_said_not_passed_over(tmp_path: Path) -> None:

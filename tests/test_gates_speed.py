@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
 from bench.cli import main
+from bench.cost.spending import Budget
 from bench.gates.noise import NoiseFloor, verdict_line
 from bench.gates.speed import ARMS, Request, speed_gate
 from bench.report.benchmarks import benchmark_json
@@ -193,7 +194,10 @@ def test_pytest_benchmark_reads_the_timings_and_compares_them(tmp_path: Path) ->
 
 
 def test_its_figures_are_those_that_pytest_benchmark_would_give() -> None:
-    document = json.loads(benchmark_json({"batch 1": SAMPLES}, ORIGIN))
+    spent = Budget(36, 43.75, 10**9, 512_000)
+    document = json.loads(benchmark_json({"batch 1": SAMPLES}, ORIGIN, {"hybrid": spent}))
+    told = [benchmark["extra_info"].get("budget") for benchmark in document["benchmarks"]]
+    assert told == [None, asdict(spent)]
     assert document["commit_info"]["id"] == "1" * 40
     for benchmark, arm in zip(document["benchmarks"], ("dense", "hybrid"), strict=True):
         theirs = Stats()  # type: ignore[no-untyped-call]

@@ -18,6 +18,7 @@ from bench.base.errors import UserError
 from bench.base.verdict import Outcome, Verdict
 from bench.cli import main
 from bench.cost.roofline import Ceiling
+from bench.cost.spending import TITLE
 from bench.gates.gpucheck import parts as gpu_parts
 from bench.gates.gpucheck.check import BUDGET_S, check, results_file, show
 from bench.gates.gpucheck.parts import (
@@ -584,6 +585,9 @@ def test_the_tables_say_what_is_graphs_and_what_is_fewer_tokens(
     assert "cpu: batch 1, 100 tokens in, 3 out, float32, random weights" in said
     (line,) = [line for line in said.splitlines() if line.startswith("hybrid 36 graphed")]
     assert "our code" in line and "graphs" in line and "fewer tokens" in line
+    budgets = said.split(TITLE)[1]
+    assert [name in budgets for name in ("dense", *checked.configs)] == [True] * 6
+    assert "not recorded" not in budgets
     assert said.count("not measured") == 5
     assert exit_code(rows) == 2
     assert isinstance(rows[0], Row)

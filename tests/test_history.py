@@ -2,7 +2,8 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from bench.base.checkout import git
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
+from bench.cost.spending import TITLE, Budget
 from bench.report.history.page import headline, write_history_page
 from bench.report.history.select import machine_name, select
 from bench.report.history.series import all_series, series_cells
+from bench.report.history.spent import all_spent, changes
 from bench.report.history.store import (
     Entry,
     History,
@@ -30,6 +33,10 @@ from tests.reports import verdict
 MACHINE = {"cpu": "a processor", "cores": "2", "gpu": "none", "torch": "2.13.0"}
 
 
+SPENT = Budget(36, 43.75, 10**9, 512_000)
+LESS = Budget(32, 40.25, 10**9 - 1, 480_000)
+
+
 def entry(
     value: float | None = 0.6,
     *,
@@ -38,6 +45,7 @@ def entry(
     outcome: Outcome = Outcome.PASS,
     machine: dict[str, str] = MACHINE,
     keep: str = "36",
+    spent: Budget | None = None,
 ) -> Entry:
     origin = Origin(
         commit=commit,
@@ -49,12 +57,13 @@ def entry(
     low, high = (None, None) if value is None else (value - 0.01, value + 0.01)
     numbers = {"value": value, "low": low, "high": high, "bound": 0.9}
     found = {"gate": "latency/hybrid/answer", "outcome": str(outcome), "numbers": numbers}
-    return Entry(title="latency", origin=origin, verdicts=(found,))
+    budgets = None if spent is None else {"hybrid": spent}
+    return Entry(title="latency", origin=origin, verdicts=(found,), budgets=budgets)
 
 
 def test_what_is_added_is_read_back_in_order_and_the_file_only_grows(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "history.jsonl"
-    entries = [entry(day=1), entry(0.7, day=2), entry(None, day=3)]
+    entries = [entry(day=1), entry(0.7, day=2, spent=SPENT), entry(None, day=3)]
     before = b""
     for each in entries:
         assert append(path, each)
@@ -94,6 +103,8 @@ def test_a_torn_last_line_is_left_out_said_and_cut_off_by_the_next_run(tmp_path:
         entry().line().decode().replace('"PASS"', '"GREEN"'),
         entry().line().decode().replace('"dirty": false', '"dirty": "no"'),
         entry().line().decode().replace("2026-01-01T", "yesterday "),
+        entry(spent=SPENT).line().decode().replace('"tokens": 36', '"tokens": "36"'),
+        entry(spent=SPENT).line().decode().replace('"tokens": 36, ', ""),
     ],
 )
 def test_a_damaged_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
@@ -124,8 +135,11 @@ def test_the_file_is_the_option_then_the_variable_then_the_default(
 
 
 def test_a_written_report_can_be_added_with_where_it_is_from(tmp_path: Path) -> None:
-    write_report(tmp_path, [verdict(Outcome.PASS)], title="latency", settings={"profile": "tiny"})
+    settings, budgets = {"profile": "tiny"}, {"hybrid": SPENT}
+    judged = [verdict(Outcome.PASS)]
+    write_report(tmp_path, judged, title="latency", settings=settings, budgets=budgets)
     (found,) = read_report(tmp_path)
+    assert found.budgets == budgets
     assert found.title == "latency" and found.green
     assert found.origin.settings == {"profile": "tiny"}
     assert found.origin.machine == machine_here()
@@ -179,7 +193,7 @@ def test_a_planted_slowdown_is_a_step_told_in_percent_at_its_commit() -> None:
     entries = [entry(v, day=d, commit=f"{d:040x}") for d, v in enumerate(values, start=1)]
     (series,) = all_series(entries)
     ((run, text),) = series.steps
-    assert run.commit == f"{10:040x}"
+    assert run.origin.commit == f"{10:040x}"
     assert float(text.rstrip("%")) == pytest.approx(100 * math.expm1(0.1), abs=0.6)
     assert f"{text} at {run.label}" in series_cells(series)
     assert headline([series]) == "1 step in 1 series"
@@ -190,8 +204,51 @@ def test_runs_without_a_value_are_counted_and_draw_nothing(tmp_path: Path) -> No
     assert series.unmeasured == 2
     assert "0 and 2 without a value" in series_cells(series)
     path = tmp_path / "page.html"
-    write_history_page(path, [series], machine=MACHINE, notes=[])
+    write_history_page(path, [series], [], machine=MACHINE, notes=[])
     assert "<svg" not in path.read_text()
+
+
+def test_a_changed_budget_is_told_at_its_run_and_an_older_run_has_none() -> None:
+    commits = [f"{number}" * 40 for number in range(1, 6)]
+    budgets = (None, SPENT, SPENT, None, LESS)
+    entries = [
+        entry(day=day, commit=commit, spent=spent)
+        for day, (commit, spent) in enumerate(zip(commits, budgets, strict=True), start=1)
+    ]
+    change = (
+        "tokens 36 -> 32, a layer 43.8 -> 40.2, FLOPs 1000000000 -> 999999999,"
+        " cache 512 kB -> 480 kB"
+    )
+    assert changes(entries) == [{}, {}, {}, {}, {"hybrid": change}]
+    (one,) = all_spent(entries)
+    told = ["3 and 2 not recorded", *LESS.cells, f"{change} at 5555555"]
+    assert one.cells == ["latency", "hybrid", "keep 36", *told]
+    (series,) = all_series(entries)
+    assert [run.changes for run in series.runs] == ["", "", "", "", f"hybrid: {change}"]
+    (one,) = all_spent(entries[:4])
+    assert one.cells[3:] == ["2 and 2 not recorded", *["not recorded"] * 4, "none"]
+    (one,) = all_spent(entries[:1])
+    assert one.cells[1:] == ["", "keep 36", "0 and 1 not recorded", *["not recorded"] * 4, ""]
+    other = entry(day=6, keep="18", spent=LESS)  # other settings are no change
+    assert changes([entries[1], other]) == [{}, {}]
+    assert all_spent([replace(entries[0], budgets={})]) == []
+
+
+def test_a_step_with_another_budget_says_so(tmp_path: Path) -> None:
+    values = [0.6 + 0.004 * (day % 3) + 0.1 * (day > 9) for day in range(1, 19)]
+    entries = [
+        entry(value, day=day, commit=f"{day:040x}", spent=SPENT if day > 9 else LESS)
+        for day, value in enumerate(values, start=1)
+    ]
+    (series,) = all_series(entries)
+    ((run, text),) = series.steps
+    assert f"{text} at {run.label}, with another budget" in series_cells(series)
+    path = tmp_path / "page.html"
+    write_history_page(path, [series], all_spent(entries), machine=MACHINE, notes=[])
+    page = path.read_text()
+    assert page.count(f"<td>{escape(run.changes)}</td>") == 1
+    assert page.count(">budget</text>") == 1
+    assert f" at {run.label}</td>" in page.split("<h2>Budgets</h2>")[1]
 
 
 def here(commit: str | None, keep: str = "36") -> Origin:
@@ -219,15 +276,19 @@ def test_the_last_green_commit_is_one_before_this_on_this_machine_with_these_set
 
 
 def test_the_command_adds_prints_and_draws(tmp_path: Path, typed: Typed) -> None:
-    write_report(tmp_path, [verdict(Outcome.PASS)], title="latency")
+    budgets = {"hybrid": SPENT}
+    write_report(tmp_path, [verdict(Outcome.PASS)], title="latency", budgets=budgets)
     file = str(tmp_path / "history.jsonl")
     added = typed("history", "add", str(tmp_path), "--file", file)
     assert added.code == 0 and "added to" in added.out
     shown = typed("history", "--file", file)
     assert shown.code == 0, shown.err
     assert "batch-8/latency/hybrid/answer" in shown.out
-    assert (tmp_path / "history.html").is_file()
-    assert len(json.loads((tmp_path / "history.jsonl").read_text())["verdicts"]) == 1
+    told = shown.out.split(TITLE)[1].splitlines()[2].split()
+    assert told == ["latency", "hybrid", "1", "36", "43.8", "1", "G", "512", "kB"]
+    assert "512 kB" in (tmp_path / "history.html").read_text()
+    line = json.loads((tmp_path / "history.jsonl").read_text())
+    assert len(line["verdicts"]) == 1 and line["budgets"] == {"hybrid": asdict(SPENT)}
 
 
 def test_the_command_without_a_history_exits_with_2_and_one_line(

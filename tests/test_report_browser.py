@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 
 from bench.base.verdict import Outcome
+from bench.cost.spending import Budget
 from bench.report.blame import Blame
 from bench.report.evidence import Evidence, Picture
 from bench.report.history.page import write_history_page
 from bench.report.history.series import all_series
+from bench.report.history.spent import all_spent
 from bench.report.history.store import Entry
 from bench.report.origin import Origin
 from bench.report.page import render_report
@@ -48,9 +50,11 @@ def history(folder: Path) -> str:
             machine=ORIGIN.machine,
         )
         found = {"gate": "batch-8/latency/hybrid/answer", "outcome": "PASS", "numbers": numbers}
-        entries.append(Entry(title="latency", origin=origin, verdicts=(found,)))
+        budgets = {"hybrid": Budget(36 + (day > 12), 43.75, 10**9, 512_000)} if day > 2 else None
+        entries.append(Entry(title="latency", origin=origin, verdicts=(found,), budgets=budgets))
     path = folder / "history.html"
-    write_history_page(path, all_series(entries), machine=ORIGIN.machine, notes=["a note"])
+    series, spent = all_series(entries), all_spent(entries)
+    write_history_page(path, series, spent, machine=ORIGIN.machine, notes=["a note"])
     return path.read_text()
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome, Verdict
+from bench.cost.spending import Budget
 from bench.report.junit import junit
+from bench.report.write import write_report
 from tests.reports import verdict
 
 ALL = [
@@ -47,6 +49,20 @@ def test_each_element_is_one_that_dashboards_know() -> None:
             check(child)
 
     check(parsed(ALL))
+
+
+def test_what_each_arm_spends_is_a_property(tmp_path: Path) -> None:
+    budgets = {"hybrid": Budget(36, 43.75, None, 512_000)}
+    write_report(tmp_path, ALL, title="latency", budgets=budgets)
+    (suite,) = ET.parse(tmp_path / "latency-junit.xml").getroot()
+    (holder,) = suite.findall("properties")
+    told = {each.get("name"): each.get("value") for each in holder}
+    spent = {name: value for name, value in told.items() if name and name.startswith("hybrid ")}
+    assert spent == {
+        "hybrid tokens": "36",
+        "hybrid average": "43.75",
+        "hybrid cache_bytes": "512000",
+    }
 
 
 def test_a_failed_gate_is_a_failure_and_an_unsure_one_an_error_never_a_skip() -> None:

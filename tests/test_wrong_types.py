@@ -20,6 +20,7 @@ from bench.evaluation.runs.rescore import read_answers
 from bench.evaluation.runs.status import find_runs
 from bench.report import pull_request
 from bench.report.history.series import all_series, series_cells
+from bench.report.history.spent import all_spent
 from bench.report.history.store import append, read_history, read_report
 from bench.report.kept import _values
 from bench.report.plots.style import plain_svg
@@ -32,7 +33,7 @@ from bench.trust.gatecheck.recording import SHIPPED
 from tests.commands import Typed
 from tests.compare_runs import keep_letters, run_folder
 from tests.reports import samples, sweep
-from tests.test_history import entry
+from tests.test_history import SPENT, entry
 from tests.test_timing_samples import BUSY, QUIET
 
 WRONG: tuple[Any, ...] = (
@@ -93,6 +94,7 @@ RUN = {
     "samples": 2,
     "answered_before": 0,
     "started": 1.5,
+    "budget": asdict(SPENT),
 }
 
 
@@ -133,7 +135,7 @@ def _use_scores(path: Path) -> None:
 
 
 def _history() -> Any:
-    found = json.loads(entry().line())
+    found = json.loads(entry(spent=SPENT).line())
     found["origin"]["commit"] = "ab" * 20
     return found
 
@@ -141,6 +143,8 @@ def _history() -> Any:
 def _use_history(path: Path) -> None:
     entries = read_history(path).entries
     many = [replace(e, title="latency") for e in entries for _ in range(5)]
+    for one in all_spent(many):
+        assert one.cells
     for title in ("latency", "speed"):
         for series in all_series([replace(e, title=title) for e in many]):
             series_cells(series)
@@ -152,8 +156,12 @@ def _use_report(path: Path) -> None:
     _use_history(path.with_name("h.jsonl"))
 
 
+def _origin() -> Any:
+    return asdict(entry().origin) | {"budgets": {"hybrid": asdict(SPENT)}}
+
+
 def _lay_report(folder: Path) -> None:
-    (folder / "a-origin.json").write_text(json.dumps(asdict(entry().origin)))
+    (folder / "a-origin.json").write_text(json.dumps(_origin()))
     (folder / "a-verdicts.json").write_text(json.dumps(entry().verdicts))
 
 
@@ -181,6 +189,7 @@ def _lay_reference(kind: str, folder: Path) -> None:
         data="d",
         tokeniser="simple",
         prompt="p",
+        budget=SPENT,
     )
 
 
@@ -207,7 +216,7 @@ KINDS = {
     "scores.json": Kind("run/scores.json", lambda: SCORES, _use_scores, _lay_run),
     "history": Kind("h.jsonl", _history, _use_history),
     "verdicts": Kind("a-verdicts.json", lambda: list(entry().verdicts), _use_report, _lay_report),
-    "origin": Kind("a-origin.json", lambda: asdict(entry().origin), _use_report, _lay_report),
+    "origin": Kind("a-origin.json", _origin, _use_report, _lay_report),
     "letters": Kind(
         "mine.json",
         partial(_recipe, "mmbench"),

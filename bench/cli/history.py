@@ -34,6 +34,8 @@ def show(
 ) -> None:
     """Print every gate's newest value and its steps, and draw them over commits.
 
+    What each arm spends on a prompt stands below, with the runs in which that changed.
+
     Example: python -m bench history
     """
     if context.invoked_subcommand is not None:
@@ -42,21 +44,26 @@ def show(
     from rich.console import Console
 
     from bench.base.tables import print_line, print_table
+    from bench.cost.spending import TITLE
     from bench.report.history.page import headline, write_history_page
     from bench.report.history.select import select
     from bench.report.history.series import COLUMNS, all_series, series_cells
+    from bench.report.history.spent import COLUMNS as BUDGET_COLUMNS
+    from bench.report.history.spent import all_spent
     from bench.report.history.store import history_file, read_history
 
     path = history_file(file)
     chosen = select(read_history(path), machine)
-    series = all_series(chosen.entries)
+    series, spent = all_series(chosen.entries), all_spent(chosen.entries)
     console = Console()
     rows = [series_cells(one) for one in series]
     print_table(console, f"history: {headline(series)}", COLUMNS, rows)
+    if spent:
+        print_table(console, TITLE, BUDGET_COLUMNS, [one.cells for one in spent])
     for note in chosen.notes:
         print_line(console, note)
     page = output or path.with_name("history.html")
-    write_history_page(page, series, machine=chosen.machine, notes=chosen.notes)
+    write_history_page(page, series, spent, machine=chosen.machine, notes=chosen.notes)
     print_line(console, f"drawn in {page}")
 
 

@@ -185,7 +185,7 @@ def latency(
     )
     if history:
         append(history_file(), read_entry(work_dir, "latency"))
-    benchmarks = benchmark_json(measured.samples, origin_here(settings))
+    benchmarks = benchmark_json(measured.samples, origin_here(settings), measured.budgets)
     write_atomically(work_dir / "latency-benchmark.json", benchmarks)
     leave(measured.verdicts)
 

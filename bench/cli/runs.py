@@ -84,6 +84,7 @@ def run(
     from bench.evaluation.runs.evaluate import evaluate, infer_only, meet_ranks, score_only
     from bench.evaluation.runs.job import Job, Options, describe, open_task
     from bench.evaluation.runs.ranks import joined
+    from bench.evaluation.runs.spent import recorded_budget
     from bench.report.terminal import print_budgets, print_score
     from bench.tasks.subsets import load_subset
 
@@ -127,7 +128,9 @@ def run(
                 return
             folder, score = evaluate(checkpoint, Job(profile, arm, kept, task, options))
     print_score(score, title=f"{model} on {task.name}: {describe(arm_config(arm, profile, kept))}")
-    if mode is not Mode.EVAL:
+    if mode is Mode.EVAL:
+        print_budgets({arm: recorded_budget(folder)})
+    else:
         print_budgets(spent(profile, dict.fromkeys(("dense", arm)), kept))
     print(f"written to {folder}")
 
@@ -181,7 +184,8 @@ def score(
 
     Example: python -m bench score llava_v1.5_7b_MMBench_DEV_EN.xlsx
     """
-    from bench.report.terminal import print_score
+    from bench.evaluation.runs.spent import recorded_budget
+    from bench.report.terminal import print_budgets, print_score
     from bench.tasks import read_predictions
 
     if file.is_dir():
@@ -198,6 +202,8 @@ def score(
         )
     demand_heeded(context, task.kind)
     print_score(task.score(answers), title=str(file))
+    if (file.parent / "run.json").is_file():
+        print_budgets({str(file.parent): recorded_budget(file.parent)})
 
 
 @app.command()
@@ -234,6 +240,8 @@ def compare(
     ] = None,
 ) -> None:
     """Compare two runs of the same questions, and write a page with what flipped.
+
+    What each spends on a prompt stands above, where the run recorded it.
 
     With --margin it is a gate on any two files, without a model: 0 pass, 1 fail, 3 unsure.
 

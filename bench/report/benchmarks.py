@@ -13,19 +13,25 @@ from typing import Any
 import numpy as np
 
 from bench.base.errors import UserError
+from bench.cost.spending import Budgets, budgets_json
 from bench.report.origin import Origin
 from bench.timing.samples import Samples
 
+NOTHING: Budgets = {}
 FORMAT = "5.2.3"  # of pytest-benchmark, whose `version` field tells readers what to expect
 
 
-def benchmark_json(cases: Mapping[str, Samples], origin: Origin) -> bytes:
-    """cases: what all arms were given ("batch 8") -> their timings.
+def benchmark_json(
+    cases: Mapping[str, Samples], origin: Origin, budgets: Budgets = NOTHING
+) -> bytes:
+    """cases: what all arms were given ("batch 8") -> their timings. budgets: what arms spend, for
+    `extra_info`.
 
     Raises UserError if there are none.
     """
     if not all(samples.blocks for samples in cases.values()):
         raise UserError("no latency samples: measure at least one block")
+    spent = budgets_json(budgets)
     document = {
         "machine_info": _machine_info(origin),
         "commit_info": {
@@ -37,7 +43,7 @@ def benchmark_json(cases: Mapping[str, Samples], origin: Origin) -> bytes:
             "branch": "(unknown)",
         },
         "benchmarks": [
-            _benchmark(case, arm, stage, samples)
+            _benchmark(case, arm, stage, samples, spent.get(arm, {}))
             for case, samples in cases.items()
             for arm, (first, _) in samples.blocks[0].items()
             for stage in first
@@ -48,15 +54,18 @@ def benchmark_json(cases: Mapping[str, Samples], origin: Origin) -> bytes:
     return json.dumps(document, indent=1, allow_nan=False).encode()
 
 
-def _benchmark(case: str, arm: str, stage: str, samples: Samples) -> dict[str, Any]:
+def _benchmark(
+    case: str, arm: str, stage: str, samples: Samples, spent: Mapping[str, Any]
+) -> dict[str, Any]:
     name = f"latency[{case}-{arm}-{stage}]"
+    told = {"budget": spent} if spent else {}
     return {
         "group": f"{case} {stage}",
         "name": name,
         "fullname": f"bench/latency::{name}",
         "params": {"case": case, "arm": arm, "stage": stage},
         "param": f"{case}-{arm}-{stage}",
-        "extra_info": {"thrown out": samples.thrown_out, **samples.setup},
+        "extra_info": {"thrown out": samples.thrown_out, **samples.setup, **told},
         "options": {"timer": samples.setup.get("clock", ""), "warmup": True, "disable_gc": True},
         "stats": _stats([float(s) for s in samples.seconds(arm, stage).flat]),
     }

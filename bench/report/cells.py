@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from bench.base.verdict import Outcome, Verdict
-from bench.cost.spending import COLUMNS, Budget
+from bench.cost.spending import COLUMNS, Budget, cells_of
 from bench.report.timing import Timing
 from bench.tasks.task import Metric
 
@@ -14,13 +14,12 @@ SCORE_COLUMNS = ("by", "metric", "value", "standard error", "count")
 TIMING_COLUMNS = (
     "case", "arm", "stage", "p50", "p90", "peak memory", "calls", "against its floor"
 )  # fmt: skip
-BUDGETS = "budgets: a prompt of 64 words and an image"
 BUDGET_COLUMNS = ("arm", *COLUMNS)
 
 
-def budget_rows(budgets: Mapping[str, Budget]) -> list[list[str]]:
-    """Each in the order of BUDGET_COLUMNS."""
-    return [[arm, *spent.cells] for arm, spent in budgets.items()]
+def budget_rows(budgets: Mapping[str, Budget | None]) -> list[list[str]]:
+    """Each in the order of BUDGET_COLUMNS; None was not recorded."""
+    return [[arm, *cells_of(spent)] for arm, spent in budgets.items()]
 
 
 def verdict_cells(verdict: Verdict) -> list[str]:

@@ -1,16 +1,15 @@
 """A gate's summary for a pull request: verdict first, then numbers, then one command."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.base.printable import printable
 from bench.base.verdict import Outcome, Verdict, exit_code
-from bench.cost.spending import Budget
+from bench.cost.spending import TITLE, Budgets
 from bench.evaluation.statistics.breakdown import CATEGORY_COLUMNS, category_cells, category_rows
 from bench.report.blame import Blame
 from bench.report.cells import (
     BUDGET_COLUMNS,
-    BUDGETS,
     OVERALL,
     TIMING_COLUMNS,
     VERDICT_COLUMNS,
@@ -30,7 +29,7 @@ def markdown(
     *,
     title: str,
     timed: Sequence[Timing] = (),
-    budgets: Mapping[str, Budget] | None = None,
+    budgets: Budgets | None = None,
     blame: Blame | None = None,
     code: str | None = None,
 ) -> str:
@@ -54,7 +53,7 @@ def markdown(
     if timed:
         lines += ["", *markdown_table(TIMING_COLUMNS, [timing_cells(row) for row in timed])]
     if budgets:
-        lines += ["", f"{BUDGETS}:", "", *markdown_table(BUDGET_COLUMNS, budget_rows(budgets))]
+        lines += ["", f"{TITLE}:", "", *markdown_table(BUDGET_COLUMNS, budget_rows(budgets))]
     flips = [row for verdict in verdicts for row in category_rows(verdict.numbers)]
     if flips:
         lines += ["", *markdown_table(CATEGORY_COLUMNS, [category_cells(row) for row in flips])]

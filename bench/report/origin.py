@@ -36,6 +36,18 @@ class Origin:
     machine: Mapping[str, str]
     settings: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """A short sha; a + where files differed from it; the day outside of a checkout."""
+        if self.commit is None:
+            return self.time[:10]
+        return self.commit[:7] + ("+" if self.dirty else "")
+
+    @property
+    def asked(self) -> str:
+        """The settings in words: `keep 36, profile tiny`."""
+        return ", ".join(f"{name} {value}" for name, value in sorted(self.settings.items()))
+
 
 def origin_here(settings: Mapping[str, str]) -> Origin:
     """Of a measurement made now, by this checkout."""
@@ -69,12 +81,15 @@ def revision(commit: str | None, *, dirty: bool) -> str:
     return f"{commit[:SHOWN_SHA]}{', with changes that are not committed' if dirty else ''}"
 
 
-def write_origin(path: Path, origin: Origin) -> None:
-    write_atomically(path, f"{json.dumps(asdict(origin), indent=2)}\n".encode())
+def write_origin(path: Path, origin: Origin, budgets: Mapping[str, object]) -> None:
+    """budgets: what each arm spends; beside the origin, since they hold for the same numbers."""
+    document = asdict(origin) | {"budgets": budgets}
+    write_atomically(path, f"{json.dumps(document, indent=2)}\n".encode())
 
 
 def parse_origin(document: Any, source: str) -> Origin:
-    """Of what `write_origin` wrote. Raises UserError, naming `source`, for anything else."""
+    """Of what `write_origin` wrote, without the budgets. Raises UserError, naming `source`, for
+    anything else."""
     try:
         origin = checked(TypeAdapter(Origin), document)
         if not origin.machine:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from bench.base.verdict import Outcome, Verdict, exit_code
+from bench.cost.spending import TITLE
 from bench.report.blame import Blame
 from bench.report.cells import (
     BUDGET_COLUMNS,
-    BUDGETS,
     OVERALL,
     TIMING_COLUMNS,
     VERDICT_COLUMNS,
@@ -51,7 +51,7 @@ def render_report(
         verdicts=[verdict_cells(verdict) for verdict in verdicts],
         timing_columns=TIMING_COLUMNS,
         timings=[timing_cells(row) for row in evidence.timed],
-        budget_title=BUDGETS,
+        budget_title=TITLE,
         budget_columns=BUDGET_COLUMNS,
         budgets=budget_rows(evidence.budgets),
         sections=sections,

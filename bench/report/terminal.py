@@ -7,10 +7,9 @@ from rich.console import Console
 from bench.base.checkout import git, is_changed
 from bench.base.tables import print_line, print_table
 from bench.base.verdict import Outcome, Verdict
-from bench.cost.spending import Budget
+from bench.cost.spending import TITLE, Budget
 from bench.report.cells import (
     BUDGET_COLUMNS,
-    BUDGETS,
     SCORE_COLUMNS,
     TIMING_COLUMNS,
     VERDICT_COLUMNS,
@@ -46,9 +45,9 @@ def print_timings(rows: Sequence[Timing], *, title: str, console: Console | None
     print_table(console or Console(), title, TIMING_COLUMNS, cells)
 
 
-def print_budgets(budgets: Mapping[str, Budget], *, console: Console | None = None) -> None:
-    """What each arm spends on a prompt. Plain aligned text if no terminal."""
-    print_table(console or Console(), BUDGETS, BUDGET_COLUMNS, budget_rows(budgets))
+def print_budgets(budgets: Mapping[str, Budget | None], *, console: Console | None = None) -> None:
+    """What each arm spends; None was not recorded. Plain aligned text if no terminal."""
+    print_table(console or Console(), TITLE, BUDGET_COLUMNS, budget_rows(budgets))
 
 
 def print_score(score: Score, *, title: str, console: Console | None = None) -> None:

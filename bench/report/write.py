@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.verdict import Verdict
-from bench.cost.spending import Budget
+from bench.cost.spending import Budgets, budgets_json
 from bench.report.blame import blame
 from bench.report.cells import as_json
 from bench.report.evidence import Evidence, FlipCounts, Picture
@@ -27,7 +27,7 @@ def write_report(
     *,
     title: str,
     timed: Sequence[Timing] = (),
-    budgets: Mapping[str, Budget] | None = None,
+    budgets: Budgets | None = None,
     settings: Mapping[str, str] | None = None,
     against: str | None = None,
     history: Path | None = None,
@@ -41,7 +41,8 @@ def write_report(
 
     `-report.md` (also appended to the file that GITHUB_STEP_SUMMARY names, if it is set),
     `-report.html` with the plots, `-junit.xml`, `-verdicts.json`, and `-origin.json`, which says
-    what commit, machine and settings all of them hold for. Prints where the page lies.
+    what commit, machine and settings all of them hold for, and what each arm spends. Prints where
+    the page lies.
 
     Args:
         title: the gate, as `bench bisect --gate` knows it.
@@ -74,13 +75,17 @@ def write_report(
     page = render_report(verdicts, title=title, origin=origin, evidence=evidence, blame=found)
     properties = {"commit": origin.commit or "", "dirty": str(origin.dirty).lower()}
     properties |= dict(origin.machine) | dict(origin.settings)
+    spent = budgets_json(budgets or {})
+    for arm, numbers in spent.items():
+        counted = {name: number for name, number in numbers.items() if number is not None}
+        properties |= {f"{arm} {name}": str(number) for name, number in counted.items()}
     results = junit(verdicts, title=title, properties=properties)
     document = json.dumps([as_json(verdict) for verdict in verdicts], indent=2, allow_nan=False)
     write_atomically(folder / f"{title}-report.md", summary.encode())
     write_atomically(folder / f"{title}-report.html", page.encode())
     write_atomically(folder / f"{title}-junit.xml", results)
     write_atomically(folder / f"{title}-verdicts.json", f"{document}\n".encode())
-    write_origin(folder / f"{title}-origin.json", origin)
+    write_origin(folder / f"{title}-origin.json", origin, spent)
     _append_to_job_summary(summary)
     print(f"report: {folder / title}-report.html")
 

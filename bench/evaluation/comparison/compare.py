@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from bench.base.tables import print_line, print_table
+from bench.cost import spending
 from bench.evaluation.comparison.flips import near_ties
 from bench.evaluation.comparison.recorded import on_equal_samples
 from bench.evaluation.comparison.same import demand_comparable, unit
@@ -38,6 +39,7 @@ COLUMNS = (
     "metric", "before", "after", "difference", "90% interval", "lost", "gained", "of",
     "p one-sided", "p two-sided",
 )  # fmt: skip
+BUDGET_COLUMNS = ("run", "name", *spending.COLUMNS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,14 @@ class Comparison:
     gained: Sequence[int]
     remarks: Sequence[str]
     near_ties: Mapping[int, bool | None] = field(default_factory=dict)
+
+    @property
+    def budgets(self) -> list[list[str]]:
+        """What each run says that it spends, in the order of BUDGET_COLUMNS."""
+        return [
+            [run, side.name, *spending.cells_of(side.budget)]
+            for run, side in (("before", self.before), ("after", self.after))
+        ]
 
     def said(self) -> list[str]:
         """What the tables don't say in words: near-ties, and categories that are worse."""
@@ -168,11 +178,12 @@ def row_cells(row: Row) -> list[str]:
 
 
 def print_comparison(found: Comparison, *, console: Console | None = None) -> None:
-    """The paired table, flips by category, and what to know about them."""
+    """What each run spends, the paired table, flips by category, and what to know about them."""
     console = console or Console()
     title = f"before: {found.before.name} ({found.before.source})"
     print_line(console, title)
     print_line(console, f"after:  {found.after.name} ({found.after.source})")
+    print_table(console, spending.TITLE, BUDGET_COLUMNS, found.budgets)
     cells = [row_cells(row) for row in found.rows]
     print_table(console, "paired", COLUMNS, cells)
     if found.categories:

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.base.errors import UserError
 from bench.base.reading import Unreadable
+from bench.cost.spending import Budget, budget_in
 from bench.evaluation.references.captions import CaptionReference
 from bench.evaluation.references.files import reference_names
 from bench.evaluation.references.letters import answers_sha256
@@ -51,6 +52,7 @@ class Side:
         answers_sha256: identity of the right letters; empty for captions.
         tops: row -> its first tokens' logits; empty if margins were not recorded.
         document: the run's run.json, empty if there is none.
+        budget: that it spends on a prompt; None if that was not recorded.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Side:
     answers_sha256: str = ""
     tops: Mapping[int, Tops] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict)
+    budget: Budget | None = None
 
     @property
     def is_reference(self) -> bool:
@@ -234,6 +237,7 @@ def _from_table(
             answers=answers,
             truth={index: parse_references(table, index) for index in table.rows},
             document=document,
+            budget=budget_in(document),
         )
     used = matcher or recipe.get("matcher", DEFAULT_MATCHER)
     score = MMBench(name, table, prompt=None, matcher=used).score(answers)
@@ -260,6 +264,7 @@ def _from_table(
         answers_sha256=answers_sha256({i: item.answer for i, item in questions.items()}),
         tops=margins.read_margins(folder, table.rows) if document else {},
         document=document,
+        budget=budget_in(document),
     )
 
 
@@ -284,6 +289,7 @@ def _from_reference(name: str, matcher: str | None, folder: Path | None) -> Side
         letters=reference.letters,
         row_hits=reference.row_hits,
         answers_sha256=recipe.answers,
+        budget=recipe.budget,
     )
 
 
@@ -306,4 +312,5 @@ def _from_captions(reference: CaptionReference) -> Side:
         score=score,
         answers=reference.captions,
         truth_digests=reference.truth,
+        budget=recipe.budget,
     )

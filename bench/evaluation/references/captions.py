@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ConfigDict, with_config
 
 from bench.base.shapes import Count, Number
+from bench.cost.spending import Budget
 from bench.evaluation.references.files import Recipe, index_of, to_csv, write_files
 
 COLUMNS = ("index", "truth", "caption")
@@ -76,6 +77,7 @@ def add_captions(
     data: str,
     tokeniser: str,
     prompt: str,
+    budget: Budget | None = None,
 ) -> Path:
     """Write a new reference into `folder`; returns the path of its CSV.
 
@@ -98,5 +100,6 @@ def add_captions(
         images=len(truth),
         cider=cider,
         content=hashlib.sha256(content).hexdigest(),
+        budget=budget,
     )
     return write_files(name, folder, recipe, content)

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, with_config
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.reading import RECORDS, Unreadable, read_bytes, read_object
+from bench.cost.spending import Budget
 from bench.tasks.tables.spreadsheets import guarded, unguarded
 from bench.tasks.tables.table import parse_index, shown
 from bench.tasks.tables.tsv import LARGEST_CELL
@@ -30,7 +31,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Recipe:
     """What a reference's rows hold for; the JSON beside the CSV.
 
-    content: sha256 of the CSV, so that a damaged one is noticed.
+    content: sha256 of the CSV, so that a damaged one is noticed. budget: that the run spent on a
+    prompt, None if it did not record that.
     """
 
     kind: Kind
@@ -39,6 +41,7 @@ class Recipe:
     data: str
     prompt: str
     content: str
+    budget: Budget | None = None
 
 
 def reference_folder(folder: Path | None = None) -> Path:
@@ -134,6 +137,7 @@ def write_files(name: str, folder: Path, recipe: Recipe, content: bytes) -> Path
             raise UserError(f"a reference {name} exists in {place}: give another --name")
     path = folder / f"{name}.csv"
     write_atomically(path, content)
-    document = json.dumps(asdict(recipe), indent=2) + "\n"
+    said = {name: value for name, value in asdict(recipe).items() if value is not None}
+    document = json.dumps(said, indent=2) + "\n"
     write_atomically(folder / f"{name}.json", document.encode())
     return path

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, with_config
 
 from bench.base.shapes import Count
+from bench.cost.spending import Budget
 from bench.evaluation.references.files import Recipe, index_of, to_csv, write_files
 from bench.tasks.mmbench import ROTATION
 
@@ -96,6 +97,7 @@ def add_letters(
     data: str,
     matcher: str,
     prompt: str,
+    budget: Budget | None = None,
 ) -> Path:
     """Write a new reference into `folder`; returns the path of its CSV.
 
@@ -124,5 +126,6 @@ def add_letters(
         unreadable=sum(letters[index] is None for index in answers),
         answers=answers_sha256(answers),
         content=hashlib.sha256(content).hexdigest(),
+        budget=budget,
     )
     return write_files(name, folder, recipe, content)

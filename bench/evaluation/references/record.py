@@ -52,6 +52,7 @@ def store(side: Side, name: str, folder: Path, *, model: str, data: str, source:
             data=data,
             tokeniser=side.recipe["tokeniser"],
             prompt=side.recipe["prompt"],
+            budget=side.budget,
         )
     return add_letters(
         name,
@@ -63,6 +64,7 @@ def store(side: Side, name: str, folder: Path, *, model: str, data: str, source:
         data=data,
         matcher=side.recipe["matcher"],
         prompt=side.recipe["prompt"],
+        budget=side.budget,
     )
 
 

@@ -8,12 +8,13 @@ from rich.console import Console
 from bench.base.errors import UserError
 from bench.base.shapes import checked
 from bench.base.tables import print_table
+from bench.cost.spending import COLUMNS, cells_of
 from bench.evaluation.references.captions import CaptionRecipe, CaptionReference, captions_of
 from bench.evaluation.references.files import no_recipe, no_rows, read_files, reference_names
 from bench.evaluation.references.letters import LetterRecipe, LetterReference, letters_of
 
 Reference = LetterReference | CaptionReference
-LISTED = ("name", "data", "metric", "score", "of", "prompt", "read by")
+LISTED = ("name", "data", "metric", "score", "of", *COLUMNS, "prompt", "read by")
 
 
 def read_reference(name: str, folder: Path | None = None) -> Reference:
@@ -68,11 +69,12 @@ def load_captions(name: str, folder: Path | None = None) -> CaptionReference:
 
 
 def print_references(folder: Path | None = None, *, console: Console | None = None) -> None:
-    """A line a reference: what it scored, and by which recipe."""
+    """A line a reference: what it scored, what it spent, and by which recipe."""
     rows = []
     for name in reference_names(folder):
         found = read_reference(name, folder)
         recipe = found.recipe
         read_by = recipe.tokeniser if isinstance(recipe, CaptionRecipe) else recipe.matcher
-        rows.append([name, recipe.data, *found.listed, recipe.prompt, read_by])
+        score = [*found.listed, *cells_of(recipe.budget)]
+        rows.append([name, recipe.data, *score, recipe.prompt, read_by])
     print_table(console or Console(), "references", LISTED, rows)

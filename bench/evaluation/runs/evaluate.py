@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from bench.arms.models import Checkpoint
 from bench.arms.vocabulary import said
 from bench.base.errors import UserError
 from bench.base.remark import remark
+from bench.cost.budget import Counted
 from bench.evaluation.runs import forced
 from bench.evaluation.runs.identity import RUN_FILE, read_document
 from bench.evaluation.runs.job import Job
@@ -51,11 +53,13 @@ def _infer(checkpoint: Checkpoint, job: Job, held: ExitStack) -> Mapping[int, st
     if world_size() != job.options.ranks.size:
         raise UserError("under torchrun only `python -m bench run` works; start this one without")
     hashes = {"weights": checkpoint.weights_hash, "processor": checkpoint.processor_hash}
+    counted = Counted(checkpoint.llava.config, checkpoint.llava.dtype)
+    spec = job.spec(checkpoint.files, **hashes)
     return infer(
         job.folder,
         job.task,
         RecordingAnswerer(checkpoint, job.config, arm=job.name),
-        job.spec(checkpoint.files, **hashes),
+        replace(spec, budget=counted.budget(job.config)),
         reuse=job.options.reuse,
         verbose=job.options.verbose,
         held=held,

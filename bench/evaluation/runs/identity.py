@@ -4,7 +4,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from bench.base.checkout import TRUSTED
 from bench.base.errors import UserError
 from bench.base.reading import Unreadable, read_object
 from bench.base.shapes import Count, Number, checked
+from bench.cost.spending import Budget
 from bench.evaluation.runs.predictions import FILE, RANK_FILES
 from bench.tasks.tables.table import shown
 
@@ -70,6 +71,7 @@ class RunDocument:
     samples: Count = 0
     answered_before: Count = 0
     started: Number = 0
+    budget: Budget | None = None
 
 
 SHAPE = TypeAdapter(RunDocument)
@@ -82,6 +84,7 @@ class RunSpec:
 
     asked: where its data lies and by which prompt it was asked, to find both again; of a method
         also its name and budget. method: the files of a user's own, as `bench.arms.own` says.
+    budget: that it spends; no part of its identity, and unknown to scoring.
     """
 
     model: str
@@ -94,6 +97,7 @@ class RunSpec:
     checkpoint: Mapping[str, str] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)
     method: Mapping[str, str] = field(default_factory=dict)
+    budget: Budget | None = None
 
     def document(self) -> dict[str, Any]:
         """For run.json."""
@@ -112,6 +116,7 @@ class RunSpec:
                 "torch": torch.__version__,  # with its build: +cpu, +cu130
             },
             "asked": dict(self.asked),
+            **({} if self.budget is None else {"budget": asdict(self.budget)}),
             "batch_size": self.batch_size,
             "device": self.device,
             "threads": torch.get_num_threads(),

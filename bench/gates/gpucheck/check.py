@@ -20,11 +20,12 @@ from bench.base.errors import UserError
 from bench.base.progress import progress
 from bench.base.reading import Unreadable, read_object
 from bench.base.tables import print_line, print_table
+from bench.cost.spending import budgets_in, budgets_json
 from bench.gates.gpucheck.parts import Part
 from bench.gates.gpucheck.subject import Checked
 from bench.gates.gpucheck.targets import COLUMNS, Row, judge
 from bench.report.origin import Origin
-from bench.report.terminal import COLOURS
+from bench.report.terminal import COLOURS, print_budgets
 
 BUDGET_S = 520.0  # a part ends with the block that is under way, half a minute later at most
 LEAST_S = 20.0  # with less left, a part is not begun
@@ -72,6 +73,7 @@ def check(
             "layers": config.text_config.num_hidden_layers,
             "attention": config._attn_implementation,
         },
+        "budgets": budgets_json(checked.budgets),
         "took_s": {},
         "missing": {},
         "parts": {},
@@ -172,6 +174,8 @@ def show(document: Mapping[str, Any]) -> list[Row]:
             cells = _rows_of(document["parts"][name])
             print_table(console, name, columns, cells)
             print_line(console, "")
+    print_budgets(budgets_in(document) or {})
+    print_line(console, "")
     rows = judge(document)
     colours = ["bold red" if row.outcome is None else COLOURS[row.outcome] for row in rows]
     cells = [row.cells() for row in rows]

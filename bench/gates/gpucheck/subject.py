@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -11,7 +11,9 @@ from torch import Tensor
 from bench.arms.models import arm_config
 from bench.arms.profiles import Profile
 from bench.arms.random_weights import random_prompts
+from bench.cost.budget import Counted
 from bench.cost.roofline import Ceiling, Floor
+from bench.cost.spending import Budget
 from bench.gates.sync.subjects import Subject
 from bench.timing.arms import ceiling_of, dense_arm, floors_of, hybrid_arm
 from bench.timing.clock import Clock, clock_for
@@ -50,6 +52,13 @@ class Checked:
     def clock(self) -> Clock:
         """Of the model's device."""
         return clock_for(self.llava.device)
+
+    @cached_property
+    def budgets(self) -> dict[str, Budget]:
+        """What dense and each reduction spend."""
+        counted = Counted(self.llava.config, self.llava.dtype)
+        configs: dict[str, HybridConfig | None] = {DENSE: None, **self.configs}
+        return {name: counted.budget(config) for name, config in configs.items()}
 
     def batch(self, size: int) -> dict[str, Tensor]:
         """Random prompts, as long as MMBench's, on the host."""

@@ -8,7 +8,8 @@ from bench.arms.profiles import Profile
 from bench.base.atomic import write_atomically
 from bench.base.errors import UserError
 from bench.base.verdict import Verdict
-from bench.evaluation.comparison.compare import COLUMNS, Comparison, row_cells
+from bench.cost import spending
+from bench.evaluation.comparison.compare import BUDGET_COLUMNS, COLUMNS, Comparison, row_cells
 from bench.evaluation.comparison.side import Side
 from bench.evaluation.statistics.breakdown import CATEGORY_COLUMNS, category_cells
 from bench.report.gallery import Gallery
@@ -97,6 +98,8 @@ def write_page(
         verdict=verdict,
         columns=COLUMNS,
         rows=[row_cells(row) for row in found.rows],
+        budget_title=spending.TITLE,
+        budget_columns=BUDGET_COLUMNS,
         category_columns=CATEGORY_COLUMNS,
         categories=[category_cells(row) for row in found.categories],
         said=found.said(),

@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.report.history.spent import changes
 from bench.report.history.steps import Level, find_levels
 from bench.report.history.store import Entry
+from bench.report.origin import Origin
 
 NARROWEST = 1.645  # standard errors on each side of the narrowest intervals, those of 90%
 COLUMNS = ("gate", "settings", "runs", "newest", "interval", "verdict", "steps")
@@ -13,23 +15,24 @@ COLUMNS = ("gate", "settings", "runs", "newest", "interval", "verdict", "steps")
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One value. low, high: None where the run was too short for an interval."""
+    """One value.
 
-    commit: str | None
-    dirty: bool
-    time: str
+    Attributes:
+        low, high: None where the run was too short for an interval.
+        changes: what an arm spends otherwise than in the run before, in words; else empty.
+    """
+
+    origin: Origin
     outcome: str
     value: float
     low: float | None
     high: float | None
     bound: float | None
+    changes: str = ""
 
     @property
     def label(self) -> str:
-        """A short sha; a + where files differed from it."""
-        if self.commit is None:
-            return self.time[:10]
-        return self.commit[:7] + ("+" if self.dirty else "")
+        return self.origin.label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +70,23 @@ class Series:
 def all_series(entries: Sequence[Entry]) -> list[Series]:
     """By gate and settings, in order of first appearance. Gates without numbers are left out."""
     found: dict[tuple[str, str, str], list[Run | None]] = {}
-    for entry in entries:
-        settings = ", ".join(f"{k} {v}" for k, v in sorted(entry.origin.settings.items()))
+    for entry, changed in zip(entries, changes(entries), strict=True):
+        said = "; ".join(f"{arm}: {text}" for arm, text in changed.items())
         for verdict in entry.verdicts:
             if "value" in verdict["numbers"]:
-                key = (entry.title, verdict["gate"], settings)
+                key = (entry.title, verdict["gate"], entry.origin.asked)
                 found.setdefault(key, []).append(
-                    _run(entry, verdict["numbers"], verdict["outcome"])
+                    _run(entry, verdict["numbers"], verdict["outcome"], said)
                 )
     return [_series(*key, runs) for key, runs in found.items()]
 
 
 def series_cells(series: Series) -> list[str]:
     """In the order of COLUMNS."""
-    steps = "; ".join(f"{text} at {run.label}" for run, text in series.steps)
+    steps = "; ".join(
+        f"{text} at {run.label}{', with another budget' if run.changes else ''}"
+        for run, text in series.steps
+    )
     runs = str(len(series.runs))
     if series.unmeasured:
         runs += f" and {series.unmeasured} without a value"
@@ -108,7 +114,7 @@ def _series(title: str, gate: str, settings: str, found: Sequence[Run | None]) -
     )
 
 
-def _run(entry: Entry, numbers: dict[str, object], outcome: str) -> Run | None:
+def _run(entry: Entry, numbers: dict[str, object], outcome: str, changed: str) -> Run | None:
     value, low, high, bound = (
         number if isinstance(number := numbers.get(name), int | float) else None
         for name in ("value", "low", "high", "bound")
@@ -117,14 +123,13 @@ def _run(entry: Entry, numbers: dict[str, object], outcome: str) -> Run | None:
         return None
     known = low is not None and high is not None
     return Run(
-        commit=entry.origin.commit,
-        dirty=entry.origin.dirty,
-        time=entry.origin.time,
+        origin=entry.origin,
         outcome=outcome,
         value=float(value),
         low=low if known else None,
         high=high if known else None,
         bound=bound,
+        changes=changed,
     )
 
 

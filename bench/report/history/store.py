@@ -20,6 +20,7 @@ from bench.base.reading import RECORDS, Unreadable, read_bytes, read_json
 from bench.base.shapes import Number, checked
 from bench.base.strict_json import parse
 from bench.base.verdict import Outcome
+from bench.cost.spending import Budgets, budgets_in, budgets_json
 from bench.report.origin import Origin, parse_origin
 
 VARIABLE = "VLM_HYBRID_HISTORY"
@@ -41,22 +42,30 @@ TITLE = TypeAdapter(str)
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One report. verdicts: as `bench.report.as_json` wrote them."""
+    """One report.
+
+    Attributes:
+        verdicts: as `bench.report.cells.as_json` wrote them.
+        budgets: what each arm spent, empty for a gate without arms; None if that was not recorded.
+    """
 
     title: str
     origin: Origin
     verdicts: tuple[Mapping[str, Any], ...]
+    budgets: Budgets | None = None
 
     @property
     def green(self) -> bool:
         return all(verdict["outcome"] == Outcome.PASS for verdict in self.verdicts)
 
     def line(self) -> bytes:
-        document = {
+        document: dict[str, Any] = {
             "title": self.title,
             "origin": asdict(self.origin),
             "verdicts": [dict(verdict) for verdict in self.verdicts],
         }
+        if self.budgets is not None:
+            document["budgets"] = budgets_json(self.budgets)
         return f"{json.dumps(document, allow_nan=False)}\n".encode()
 
 
@@ -153,7 +162,10 @@ def _reported(path: Path) -> Entry:
     title = path.name.removesuffix("-verdicts.json")
     beside = path.with_name(f"{title}-origin.json")
     verdicts, origin = (read_json(file, mend="measure the gate again") for file in (path, beside))
-    return _checked(title, origin, verdicts, str(path))
+    spent: dict[str, Any] = {}
+    if isinstance(origin, dict) and "budgets" in origin:
+        spent = {"budgets": origin.pop("budgets")}
+    return _checked(title, origin, verdicts, spent, str(path))
 
 
 def _entry(line: bytes, source: str) -> Entry:
@@ -163,12 +175,24 @@ def _entry(line: bytes, source: str) -> Entry:
         checked(TITLE, title)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{source} is damaged ({error}); delete that line") from None
-    return _checked(title, origin, verdicts, source)
+    return _checked(title, origin, verdicts, document, source)
 
 
-def _checked(title: str, origin: Any, verdicts: Any, source: str) -> Entry:
+def _checked(
+    title: str, origin: Any, verdicts: Any, spent: Mapping[str, Any], source: str
+) -> Entry:
+    """spent: holds the budgets, if they were recorded."""
     try:
         checked(SHAPE, verdicts)
     except ValueError as error:
         raise UserError(f"{source}: holds no verdicts ({error}); measure again") from None
-    return Entry(title=title, origin=parse_origin(origin, source), verdicts=tuple(verdicts))
+    try:
+        budgets = budgets_in(spent)
+    except ValueError as error:
+        raise UserError(f"{source}: holds no budgets ({error}); measure again") from None
+    return Entry(
+        title=title,
+        origin=parse_origin(origin, source),
+        verdicts=tuple(verdicts),
+        budgets=budgets,
+    )

@@ -12,7 +12,8 @@ FACES = {"PASS": "card", "FAIL": "lost", "UNSURE": "orange"}
 
 def over_commits(series: Series) -> Figure:
     """Runs in the order in which they were added, with intervals; a thick line is a level, a
-    dashed one the bound. A hollow mark passed, a filled one did not."""
+    dashed one the bound. A hollow mark passed, a filled one did not. A dotted line stands in front
+    of a run in which an arm spends another budget."""
     runs = series.runs
     with styled():
         figure, (axis,) = new_figure(2.9)
@@ -21,6 +22,12 @@ def over_commits(series: Series) -> Figure:
                 axis.plot([place] * 2, [run.low, run.high], color=colour("soft"), lw=1, alpha=0.7)
             ink = colour("blue" if run.outcome == "PASS" else FACES[run.outcome])
             axis.plot(place, run.value, "o", ms=5, mec=ink, mfc=colour(FACES[run.outcome]), mew=1.4)
+            if run.changes:
+                axis.axvline(place - 0.5, color=colour("soft"), lw=1, ls=(0, (1, 2)), zorder=1)
+                axis.annotate(
+                    "budget", (place - 0.5, 0.0), xycoords=("data", "axes fraction"),
+                    xytext=(3, 3), textcoords="offset points", fontsize=8.5, color=colour("soft"),
+                )  # fmt: skip
         for level in series.levels:
             axis.plot(
                 [level.start - 0.4, level.stop - 0.6], [series.level_value(level)] * 2,
