@@ -57,6 +57,8 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench reference add RUN": PLACEHOLDERS,
     "bench mutants --add model/NAME": PLACEHOLDERS,
     "bench cost --gpu h100": "counts for half a minute, as tests/test_cost.py does",
+    "bench cost --gpu h100 --method divprune --keep 36": "tests/test_method_records.py does, at 64",
+    "bench cost --gpu h100 --method largest_keys.py:LargestKeys": "it does of another file",
     "bench gate-check": MINUTES,
     "bench latency --aa": MINUTES,
     "bench latency --against HEAD~1": MINUTES,
@@ -315,7 +317,11 @@ def test_the_shipped_references_are_listed(typed: Typed, line: str) -> None:
     assert ran.code == 0 and "llava_v1.5_7b_hybrid_COCO_VAL" in ran.out
 
 
-@answers("bench method new LargestKeys", "bench method new LargestKeys --place hand-over")
+@answers(
+    "bench method new LargestKeys",
+    "bench method new LargestKeys --place hand-over",
+    "bench method new LargestKeys --place tower",
+)
 def test_a_new_method_is_written_and_checked(
     typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
@@ -326,7 +332,7 @@ def test_a_new_method_is_written_and_checked(
     assert ran.code == 0 and "method/waits" in ran.out and "FAIL" not in ran.out
 
 
-@answers("bench method check divprune --keep 9")
+@answers("bench method check divprune --keep 9,18")
 def test_a_shipped_method_is_checked(typed: Typed, tmp_path: Path, line: str) -> None:
     ran = typed(*words(line), "--work-dir", str(tmp_path))
     assert ran.code == 0 and "method/waits" in ran.out and "FAIL" not in ran.out

@@ -61,10 +61,9 @@ CASES = [  # where in IDLE, a parameter's name, the line
     ("cost --gpu", "work_dir", "cost --gpu h100 --work-dir out"),
     ("--regen", "chosen_arm", "golden --regen --arm grid"),
     ("--regen", "keep", "cost --regen --keep 9"),
-    ("cost --gpu", "chosen_arm", "cost --gpu h100 --arm grid"),
-    ("cost --gpu", "keep", "cost --gpu h100 --keep 9"),
     ("records of all", "keep", "golden --keep 9"),
     ("records of all", "keep", "cost --keep 9"),
+    ("records of all", "keep", "cost --gpu h100 --keep 9"),
     *(
         ("syncs --static", name, f"syncs --static {words}")
         for name, words in (

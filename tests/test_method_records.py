@@ -74,6 +74,22 @@ def test_what_has_no_record_of_cost_is_counted_and_unsure(
     assert at_nine.code == UNSURE and "has no record, only one at keep 36" in at_nine.out
 
 
+def test_a_gpu_s_time_is_predicted_of_a_method_beside_dense(typed: Typed, mine: Path) -> None:
+    for words, kept in (
+        (["--method", "divprune"], "divprune at keep 64"),
+        (["--method", f"{mine}:Mine", "--keep", "9"], "Mine at keep 9"),
+    ):
+        shown = typed("cost", "--gpu", "h100", *words)
+        assert shown.code == 0, shown
+        assert f"{kept}, predicted on h100" in " ".join(shown.out.split())
+        rows = [row.split() for row in shown.out.splitlines() if "prefill" in row]
+        assert [row[:2] for row in rows] == [
+            [name, batch] for name in ("dense", kept.split()[0]) for batch in "18"
+        ]
+        device = [float(row[6]) for row in rows]
+        assert device[2] < device[0] and device[3] < 0.5 * device[1]
+
+
 def test_what_can_t_be_shown_is_one_line(typed: Typed, work: list[str], mine: Path) -> None:
     mine.write_text(mine.read_text().replace(RULE, f"{RULE} / read.hidden.max().item()"))
     for words, line in (
@@ -84,13 +100,15 @@ def test_what_can_t_be_shown_is_one_line(typed: Typed, work: list[str], mine: Pa
         (["cost", "--method", "dymu", "--keep", "9"], "dymu keeps every visual token"),
         (["cost", "--method", "grid", "--keep", "none"], "--keep none: give a budget"),
         (["cost", "--regen", "--method", "grid"], "--method: --regen writes all records"),
+        (["cost", "--gpu", "h100", "--method", "dymu", "--keep", "9"], "dymu keeps every visual"),
+        (["cost", "--gpu", "h100", "--method", "dense", "--keep", "9"], "dense keeps every visual"),
         (
             ["cost", "--method", f"{mine}:Mine"],
             "Mine: counting keep 64 of 576 patches on tensors without values raises",
         ),
     ):
         own.forget()
-        ended = typed(*words, *([] if "--regen" in words else work))
+        ended = typed(*words, *([] if {"--regen", "--gpu"} & {*words} else work))
         assert (ended.code, ended.out, ended.err.count("\n")) == (BAD_USE, "", 1), ended
         assert line in ended.err
     assert re.search(r"raises \w+ at mine\.py:19 ", ended.err)

@@ -1,6 +1,7 @@
 """Each method by name: what must hold of any rule, whatever it ranks or merges by."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import pytest
 import torch
 from transformers import LlavaForConditionalGeneration
 
-from bench.gates.sync.scenarios import watch_hybrid
-from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, hybridize
+from bench.arms.published import MADE_OF_A_BUDGET
+from bench.base.verdict import Outcome
+from bench.gates.method.check import method_gate
+from bench.gates.method.promises import PROMISES
+from bench.gates.method.trial import MERGED, BehindMerging, Trial, trials
+from hybrid import ConfigError, HybridConfig, Keep, hybridize
 from hybrid.config import RankMode
 from hybrid.methods import METHODS
 from hybrid.methods.controls import Lowest, Pool, Random, RandomInside
@@ -18,111 +23,17 @@ from hybrid.methods.dtome import DToMe
 from hybrid.methods.fastv import FastV
 from hybrid.methods.tome import ToMe
 from hybrid.methods.visionzip import VisionZip
-from hybrid.stages import ImageStage, TowerStage
+from hybrid.stages import TowerStage
 from hybrid.vision import VisionTower
-from tests.llavas import PATCHES, Longest, batch, in_turns, random_llava
-from tests.test_hybrid_model import (
-    PRUNES,
-    assert_dropped_is_masked,
-    assert_near,
-    dense_logits,
-    first_logits,
-)
+from tests.llavas import batch, random_llava
+from tests.test_hybrid_model import assert_near, first_logits
 
-EACH = pytest.mark.parametrize("name", METHODS)
-# Of 36 patches, three blocks that halve them leave 5.
-POSSIBLE = [
-    (name, keep)
-    for name in METHODS
-    for keep in ("1", "9", "20", "0.5")
-    if (name, keep) != ("tome", "1")
-]
-BUDGETS = pytest.mark.parametrize(("name", "keep"), POSSIBLE)
-IN_TURNS = pytest.mark.parametrize(
-    ("name", "keep", "longest"), [(*case, in_turns(i)) for i, case in enumerate(POSSIBLE)]
-)
+ROUNDING = 1e-9  # of the logits' deviation, in float64
 
 
 @pytest.fixture(scope="module")
 def llava() -> Any:
     return random_llava()
-
-
-def reduced(llava: Any, name: str, keep: str, **others: Any) -> HybridLlava:
-    return hybridize(llava, HybridConfig(method=(METHODS[name](Keep.parse(keep)),), **others))
-
-
-@EACH
-def test_a_budget_of_everything_is_off(llava: LlavaForConditionalGeneration, name: str) -> None:
-    given = batch(4)
-    for keep in ("none", str(PATCHES)):
-        assert_near(first_logits(reduced(llava, name, keep), given), dense_logits(llava, given))
-
-
-@IN_TURNS
-def test_a_sample_does_not_depend_on_its_neighbours(
-    llava: LlavaForConditionalGeneration, name: str, keep: str, longest: Longest
-) -> None:
-    model, given = reduced(llava, name, keep), batch(4, longest)
-    alone = torch.cat([first_logits(model, given.one(i)) for i in range(len(given))])
-    assert_near(first_logits(model, given), alone)
-
-
-@IN_TURNS
-def test_dropping_equals_masking_at_prefill_and_in_every_decode_step(
-    llava: LlavaForConditionalGeneration, name: str, keep: str, longest: Longest
-) -> None:
-    models = [reduced(llava, name, keep, prune=prune) for prune in PRUNES]
-    assert_dropped_is_masked(models, batch(4, longest), 8)
-
-
-@BUDGETS
-def test_the_host_knows_how_many_tokens_each_layer_gets(
-    llava: LlavaForConditionalGeneration, name: str, keep: str
-) -> None:
-    model, given = reduced(llava, name, keep), batch(4)
-    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
-    state = model.prefill(inputs, 2)
-    text = given.input_ids.shape[1] - PATCHES
-    found = [state.cache.prompt_length(layer) - text for layer in range(5)]
-    assert found == model.layer_slots
-    kept = Keep.parse(keep).of(PATCHES)
-    assert model.layer_slots[-1] <= kept or name == "pyramiddrop"
-
-
-@EACH
-def test_the_host_never_waits(llava: LlavaForConditionalGeneration, name: str) -> None:
-    report, _ = watch_hybrid(reduced(llava, name, "9"), **vars(batch(4)), max_new_tokens=4)
-    assert report.in_stage("prefill") == report.in_stage("decode") == 0, report.text()
-
-
-@EACH
-def test_what_stays_keeps_its_own_position(llava: LlavaForConditionalGeneration, name: str) -> None:
-    model, given = reduced(llava, name, "9"), batch(4)
-    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
-    trace = model.prefill(inputs, 2).trace
-    kept = trace.kept
-    for row in range(4):
-        first = int((given.input_ids[row] == given.input_ids.max()).nonzero()[0])
-        padding = int((given.attention_mask[row] == 0).sum())
-        position, valid = trace.visual.position[row], trace.visual.valid[row]
-        patches = position[kept.slot[row][kept.valid[row]]] if kept else position[valid]
-        assert patches.tolist() == sorted(set(patches.tolist()))
-        stands = trace.pruned_position_ids[row, first : first + len(patches)]
-        assert stands.tolist() == (patches + first - padding).tolist()
-
-
-@pytest.mark.parametrize(
-    "name", ["visionzip", "divprune", "prumerge-plus", "random-tokens", "grid", "pool"]
-)
-def test_a_slot_that_is_handed_over_stands_at_a_patch_of_its_own(
-    llava: LlavaForConditionalGeneration, name: str
-) -> None:
-    model, given = reduced(llava, name, "9"), batch(4)
-    inputs = model.place(given.input_ids, given.pixel_values, given.attention_mask)
-    visual = model.prefill(inputs, 2).trace.visual
-    slots = torch.arange(9).expand(4, -1)
-    assert visual.valid.all() and visual.owner.gather(1, visual.position).equal(slots)
 
 
 def test_what_cls_attends_to_is_what_transformers_says() -> None:
@@ -176,25 +87,6 @@ def test_a_smaller_image_can_merge_and_be_pruned(llava: Any) -> None:
     assert_near(first_logits(model, given), alone)
 
 
-def test_behind_merging_a_sample_still_ignores_its_neighbours_and_its_empty_slots(
-    llava: LlavaForConditionalGeneration,
-) -> None:
-    given = batch(4)
-    for name, make in METHODS.items():
-        stage = make(Keep(count=7))
-        if isinstance(stage, ImageStage | TowerStage) or getattr(stage, "by_patch", False):
-            continue
-        merging: dict[str, Any] = {"method": (stage,), "thresholds": (0.6, 0.5, 0.4, 1.0)}
-        models = [hybridize(llava, HybridConfig(**merging, prune=prune)) for prune in PRUNES]
-        left = models[0].vision(given.pixel_values).valid.sum(dim=1)
-        assert left.min() < 7 < left.max(), left
-        alone = torch.cat([first_logits(models[0], given.one(i)) for i in range(4)])
-        torch.testing.assert_close(
-            first_logits(models[0], given), alone, rtol=1e-4, atol=1e-4, msg=name
-        )
-        assert_dropped_is_masked(models, given, 3)
-
-
 def test_methods_go_together_and_what_does_not_is_refused(llava: Any) -> None:
     given, nine = batch(4), Keep(count=9)
     together = hybridize(
@@ -237,8 +129,43 @@ def test_the_example_of_the_page_is_a_method(
     found: dict[str, Any] = {"llava": llava, "__name__": "mine"}
     exec(code, found)
     assert capsys.readouterr().out == "[36, 36, 18, 18, 18]\n"
-    model, given = found["model"], batch(4)
-    alone = torch.cat([first_logits(model, given.one(i)) for i in range(4)])
-    assert_near(first_logits(model, given), alone)
-    report, _ = watch_hybrid(model, **vars(given), max_new_tokens=3)
-    assert report.in_stage("prefill") == report.in_stage("decode") == 0
+    make, keeps = found["LargestKeys"], [Keep(count=18)]
+    for verdict in method_gate("LargestKeys", make, keeps, embedded=False, reproduce=""):
+        assert verdict.outcome is Outcome.PASS, verdict
+
+
+@cache
+def tried(name: str) -> list[Trial]:
+    return trials(MADE_OF_A_BUDGET[name], embedded=False)
+
+
+@pytest.mark.parametrize("name", MADE_OF_A_BUDGET)
+@pytest.mark.parametrize("promise", PROMISES)
+def test_each_method_keeps_each_promise(promise: str, name: str) -> None:
+    """What `method check` asks of any method, at each budget that it takes of 36 patches."""
+    for trial in tried(name):
+        found = PROMISES[promise](trial)
+        assert not found.fault, f"{trial}: {found.fault}"
+        assert (found.value or 0.0) < ROUNDING, f"{trial}: {found.value}"
+
+
+def test_each_method_is_tried_at_each_budget_and_behind_merging_where_it_can_stand() -> None:
+    for name, make in MADE_OF_A_BUDGET.items():
+        # Of 36 patches, three blocks that halve them leave 5.
+        budgets = ["1"] * (name != "tome") + ["5", "9", "20", "0.5"]
+        stage = make(MERGED)
+        by_patch = isinstance(stage, TowerStage) or getattr(stage, "by_patch", False)
+        behind = ["7 behind merging"] * (not by_patch)
+        assert [str(trial) for trial in tried(name)] == [*budgets, *behind], name
+    trial = BehindMerging(METHODS["divprune"], MERGED)
+    with torch.inference_mode():
+        left = trial.model().vision(trial.batch.pixel_values.double()).valid.sum(dim=1)
+    assert left.min() < MERGED.of(36) < left.max(), left
+
+
+@pytest.mark.parametrize(
+    "name", ["visionzip", "divprune", "prumerge-plus", "random-tokens", "grid", "pool"]
+)
+def test_no_slot_that_is_handed_over_is_empty(name: str) -> None:
+    trial = Trial(METHODS[name], Keep(count=9))
+    assert trial.prefilled(trial.model()).trace.visual.valid.tolist() == [[True] * 9] * 4

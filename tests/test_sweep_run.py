@@ -179,7 +179,7 @@ def test_what_cannot_be_counted_is_not_drawn_and_said() -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "line"),
     [
-        (parse_budgets, "none", "each is a budget"),
+        (parse_budgets, "none", "each must be a budget"),
         (parse_methods, "best", "no arm 'best': .* tome,"),
         (parse_methods, "dymu", "choose from all, fastv, hybrid, tome,"),
         (parse_methods, "grid,grid", "grid stands there twice"),

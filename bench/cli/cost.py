@@ -31,7 +31,8 @@ def cost(
         str | None,
         typer.Option(
             help="Judge nothing; predict the time of each stage on h100, h200, a100, 4090 or a "
-            ".toml file like bench/cost/gpus.toml, and name the wall it stands against."
+            ".toml file like bench/cost/gpus.toml, and name the wall it stands against. Of every "
+            "arm, or of --method beside dense."
         ),
     ] = None,
     chosen_arm: ArmOption = None,
@@ -48,6 +49,7 @@ def cost(
 
     Examples: python -m bench cost --gpu h100
               python -m bench cost --method mine.py:Mine --keep 64
+              python -m bench cost --gpu h100 --method divprune --keep 36
     """
     from bench.gates.cost import arm_cost, cost_gate, print_predictions, rewrite_for_review
     from bench.report.terminal import print_verdicts
@@ -58,7 +60,9 @@ def cost(
         raise UserError("--gpu judges and records nothing: give it without --regen")
     if gpu is not None:
         demand_heeded(context, "cost --gpu")
-        print_predictions(gpu)
+        if chosen_arm is None:
+            demand_heeded(context, "records of all")
+        print_predictions(gpu, chosen_arm, budget(keep))
         return
     if regen:
         demand_heeded(context, "--regen")

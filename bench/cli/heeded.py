@@ -59,9 +59,7 @@ IDLE: Mapping[str, Idle] = {
     "--regen": Idle(
         "--regen writes all records, and no report", ("work_dir", "chosen_arm", "keep")
     ),
-    "cost --gpu": Idle(
-        "--gpu predicts for every arm, and writes no report", ("work_dir", "chosen_arm", "keep")
-    ),
+    "cost --gpu": Idle("--gpu writes no report", ("work_dir",)),
     "records of all": Idle("each record has a budget of its own, without --method", ("keep",)),
     "syncs --static": Idle("--static reads the source and runs nothing", but=("static",)),
     "syncs unjudged": Idle(

@@ -19,6 +19,7 @@ app.add_typer(method, name="method")
 class Place(StrEnum):
     """Where a new method acts."""
 
+    TOWER = "tower"
     HAND_OVER = "hand-over"
     LANGUAGE = "language"
 
@@ -33,19 +34,24 @@ def check(
     ],
     keep: Annotated[
         str | None,
-        typer.Option(help="The one budget to try: a count, or a share to remove; several if none."),
+        typer.Option(
+            help="Budgets to try, with commas between: counts (9,18), shares to remove (0.7); "
+            "several if not given."
+        ),
     ] = None,
     work_dir: WorkDirOption = Path("outputs"),
 ) -> None:
     """Prove what every method promises, and show what it costs and keeps.
 
-    Everything kept equals off; a sample alone answers as in a batch; dropping equals hiding, and
-    caches equal reading again, over eight steps; each layer gets as many tokens as announced;
-    positions stay; nothing it is handed is edited; the host never waits. On a small untrained model
-    in float64, in some seconds. Whether it answers well is another question: the sweep's.
+    Everything kept equals off; a sample alone answers as at each place of a batch; dropping equals
+    hiding, and caches equal reading again, over eight steps; each layer gets as many tokens as
+    announced, and the last one no more than the budget; positions stay; nothing it is handed is
+    edited; the host never waits. On a small untrained model in float64, also behind a tower that
+    merges, and on the embedded model, in some seconds. Whether it answers well is another question:
+    the sweep's.
 
     Examples: python -m bench method check mine.py:Mine
-              python -m bench method check divprune --keep 9
+              python -m bench method check divprune --keep 9,18
     """
     from rich.console import Console
 
@@ -54,13 +60,13 @@ def check(
     from bench.base.tables import print_line
     from bench.gates.method.check import method_gate
     from bench.gates.method.promises import PROMISES
-    from bench.gates.method.shown import cost_of, picture_of
+    from bench.gates.method.shown import cost_of, pictures_of
+    from bench.report.sweep.grid import parse_budgets
     from bench.report.terminal import print_budgets, print_verdicts
     from bench.report.write import write_report
-    from hybrid import Keep
 
     arm, make = demand_budgeted(name)
-    asked = None if keep is None else Keep.parse(keep, source="--keep")
+    asked = [] if keep is None else parse_budgets(keep)
     with progress(f"method {arm}", len(PROMISES)) as bar:
         done = iter(range(len(PROMISES)))
         verdicts = method_gate(
@@ -76,14 +82,14 @@ def check(
     budgets, said = cost_of(arm, make, asked)
     print_line(console, said)
     print_budgets(budgets, console=console)
-    for line in picture_of(arm, make, asked):
+    for line in pictures_of(arm, make, asked):
         print_line(console, line)
     write_report(
         work_dir,
         verdicts,
         title="method",
         budgets=budgets,
-        settings={"arm": arm, "keep": str(asked or "several")} | method_settings_of(arm),
+        settings={"arm": arm, "keep": keep or "several"} | method_settings_of(arm),
     )
     leave(verdicts)
 
@@ -93,12 +99,16 @@ def new(
     name: Annotated[str, typer.Argument(help="Of the class, such as LargestKeys.")],
     place: Annotated[
         Place,
-        typer.Option(help="hand-over: in front of the language model; language: inside it."),
+        typer.Option(
+            help="tower: merges in CLIP's blocks; hand-over: chooses in front of the language "
+            "model; language: ranks inside it."
+        ),
     ] = Place.LANGUAGE,
 ) -> None:
     """Write a method to start from into this folder, which the check finds in order.
 
-    Example: python -m bench method new LargestKeys --place hand-over
+    Examples: python -m bench method new LargestKeys --place hand-over
+              python -m bench method new LargestKeys --place tower
     """
     from bench.gates.method.template import new_method
 

@@ -1,7 +1,8 @@
 """The cost gate: not one FLOP, byte or launch more, or less, than recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 
 from rich.console import Console
 
@@ -68,8 +69,7 @@ def arm_cost(arm: str, keep: Keep | None, *, reproduce: str) -> list[Verdict]:
         UserError: there is no such method, it takes no such budget, or raises.
     """
     console = Console()
-    asked = recorded_keep(arm) if keep is None else keep
-    if arm in ARMS and (keep is None or (arm in METHODS and asked == recorded_keep(arm))):
+    if _has_record(arm, keep):
         counted = tuple(dict.fromkeys(("dense", arm)))
         now = recorded.measure(arms=counted)
         now = {name: {batch: now[name][batch] for batch in now[arm]} for name in counted}
@@ -84,13 +84,8 @@ def arm_cost(arm: str, keep: Keep | None, *, reproduce: str) -> list[Verdict]:
             )
         ]
     name, batch = known(arm), BATCHES[-1]
-    config = _at_budget(name, asked)
-    try:
-        found = config_cost(config, batch)
-    except BaseException as error:
-        doing = f"counting keep {asked} of 576 patches on tensors without values"
-        raise raised(name, error, doing) from error
-    costs = {"dense": cost_of("dense", batch), name: found}
+    asked = keep or recorded_keep(name)
+    costs = {"dense": cost_of("dense", batch), name: _costs_at(name, asked, batch)}
     shown = {
         each: {f"batch-{batch}": {stage: cost.to_json() for stage, cost in stages.items()}}
         for each, stages in costs.items()
@@ -99,6 +94,27 @@ def arm_cost(arm: str, keep: Keep | None, *, reproduce: str) -> list[Verdict]:
     ships = ARMS.get(name)
     other = recorded_keep(name) if name in METHODS else None if ships is None else ships.budget
     return [unrecorded("cost", name, asked, other, reproduce=reproduce)]
+
+
+def _has_record(arm: str, keep: Keep | None) -> bool:
+    return arm in ARMS and (keep is None or (arm in METHODS and keep == recorded_keep(arm)))
+
+
+def _costs_at(arm: str, keep: Keep, batch: int) -> Mapping[str, Cost]:
+    """Raises UserError for an arm that takes no such budget, or asks for values."""
+    config = _at_budget(arm, keep)
+    try:
+        return config_cost(config, batch)
+    except BaseException as error:
+        doing = f"counting keep {keep} of 576 patches on tensors without values"
+        raise raised(arm, error, doing) from error
+
+
+def _costs_of(arm: str, keep: Keep | None, batch: int) -> Mapping[str, Cost]:
+    """As it is recorded, or at another budget. Raises UserError as `_costs_at` does."""
+    if _has_record(arm, keep):
+        return cost_of(arm, batch)
+    return _costs_at(arm, keep or recorded_keep(arm), batch)
 
 
 def _at_budget(arm: str, keep: Keep) -> HybridConfig:
@@ -122,20 +138,31 @@ def rewrite_for_review() -> None:
     print_line(console, f"written to {recorded.PATH}")
 
 
-def print_predictions(source: str) -> None:
+def print_predictions(source: str, arm: str | None = None, keep: Keep | None = None) -> None:
     """A table of what each stage takes on a GPU, with the arithmetic; judges nothing.
 
-    Raises UserError for a GPU that is neither known nor described by a file.
+    Args:
+        source: the GPU, by name or file.
+        arm: to predict beside dense, at each batch size; all that have a record if None.
+        keep: its budget; the record's if None, and of a method without one 64.
+
+    Raises:
+        UserError: a GPU that is neither known nor described by a file; no such method, it takes no
+            such budget, or raises.
     """
     gpu = load_gpu(source)
     console = Console()
+    keeps = {} if arm is None else {"dense": None, arm: keep}
     rows = []
     with console.status("counting") as status:
-        for arm, batch in CASES:
-            status.update(f"counting {arm}, batch {batch}")
-            for stage, cost in cost_of(arm, batch).items():
-                rows.append([arm, str(batch), stage, *_prediction(cost, gpu)])
-    print_table(console, f"{MODEL}, predicted on {gpu.ceiling.name}", PREDICTED, rows)
+        for name, batch in product(keeps, BATCHES) if keeps else CASES:
+            status.update(f"counting {name}, batch {batch}")
+            for stage, cost in _costs_of(name, keeps.get(name), batch).items():
+                rows.append([name, str(batch), stage, *_prediction(cost, gpu)])
+    title = MODEL
+    if arm is not None and (keep is not None or arm in METHODS or arm not in ARMS):
+        title += f", {arm} at keep {keep or recorded_keep(arm)}"
+    print_table(console, f"{title}, predicted on {gpu.ceiling.name}", PREDICTED, rows)
     for line in _arithmetic(gpu):
         print_line(console, line)
 

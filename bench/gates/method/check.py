@@ -1,6 +1,6 @@
 """A verdict for each promise of a method, over the budgets that it takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ MILLION = 1e6
 def method_gate(
     name: str,
     make: Factory,
-    keep: Keep | None = None,
+    keeps: Sequence[Keep] = (),
     *,
     embedded: bool = True,
     reproduce: str,
@@ -26,19 +26,19 @@ def method_gate(
 ) -> list[Verdict]:
     """Each promise, tried on an untrained model in float64 with four prompts, padded.
 
-    And on the embedded model with its own questions.
+    And on the embedded model with its own questions, and behind a tower that merges.
 
     Args:
         name: of the method.
         make: of a budget.
-        keep: the one budget to try; several of 36 patches if None.
+        keeps: the budgets to try; several of 36 patches if there are none.
         embedded: whether the embedded model is asked, too.
 
     Raises:
-        UserError: the method takes none of the budgets, or can't be made of one.
+        UserError: the method does not take one of `keeps`, or none of the several.
     """
     try:
-        tried = trials(make, keep, embedded=embedded)
+        tried = trials(make, keeps, embedded=embedded)
     except ConfigError as error:
         raise UserError(f"{name}: {error}; give --keep a budget that it takes") from error
     verdicts = []

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bench.cost.budget import Counted
+from bench.arms.untrained import Batch
 from bench.gates.method.spies import Spy, spied, spied_below
-from bench.gates.method.trial import STEPS, Trial, apart, one_by_one
+from bench.gates.method.trial import STEPS, Rows, Trial, apart
 from bench.gates.sync.scenarios import watch_hybrid
 from hybrid import HybridLlava, Keep
 from hybrid.inputs import Inputs
@@ -43,32 +43,42 @@ def everything(trial: Trial) -> Found:
 
 
 def alone(trial: Trial) -> Found:
-    """A sample answers alone, without padding, as it does in a batch."""
+    """A sample answers alone, without padding, as it does at each place of a batch."""
     model = trial.model()
-    together = trial.prefilled(model)
-    kept = list(_kept(together))
+    by_itself: dict[tuple[int, int], State] = {}
     worst = 0.0
-    for row, one in enumerate(one_by_one(trial.batch)):
-        state = trial.prefilled(model, one)
-        if next(_kept(state)) != kept[row]:
-            return Found("samples of a batch see each other: alone, sample "
-                         f"{row} keeps other tokens than among its neighbours")  # fmt: skip
-        worst = max(worst, apart(state.logits, together.logits[row : row + 1]))
+    for rows, batch in trial.orders():
+        together = trial.prefilled(model, batch)
+        kept = list(_kept(together))
+        for place, sample in enumerate(rows):
+            if sample not in by_itself:
+                by_itself[sample] = trial.prefilled(model, batch.one(place))
+            state = by_itself[sample]
+            if next(_kept(state)) != kept[place]:
+                return Found(f"samples of a batch see each other: alone, sample {sample[0]} keeps"
+                             " other tokens than among its neighbours")  # fmt: skip
+            worst = max(worst, apart(state.logits, together.logits[place : place + 1]))
     return near(worst, "samples of a batch see each other: alone they answer otherwise")
 
 
 def hidden(trial: Trial) -> Found:
-    """Dropping tokens answers as hiding them does, at prefill and in each decode step."""
+    """Dropping tokens answers as hiding them does, at prefill and in each decode step.
+
+    Each budget decodes another order of the batch to its end, and the others for two steps.
+    """
     models = [trial.model(prune=prune) for prune in ("drop", "mask")]
-    states = [trial.prefilled(model, steps=STEPS) for model in models]
+    orders = [batch for _, batch in trial.orders()]
+    longest = trial.keep.of(trial.shape.patches) % len(orders)
     worst = 0.0
-    for _ in range(STEPS):
-        worst = max(worst, apart(states[0].logits, states[1].logits))
-        with torch.inference_mode():
-            states[1].logits.copy_(states[0].logits)  # so that both say the same next
-        for model, state in zip(models, states, strict=True):
-            model.select(state)
-            model.decode(state)
+    for number, batch in enumerate(orders):
+        states = [trial.prefilled(model, batch, STEPS) for model in models]
+        for _ in range(STEPS if number == longest else 2):
+            worst = max(worst, apart(states[0].logits, states[1].logits))
+            with torch.inference_mode():
+                states[1].logits.copy_(states[0].logits)  # so that both say the same next
+            for model, state in zip(models, states, strict=True):
+                model.select(state)
+                model.decode(state)
     return near(worst, "tokens that are dropped and tokens that are only hidden answer otherwise")
 
 
@@ -103,14 +113,15 @@ def cached(trial: Trial) -> Found:
 
 
 def lengths(trial: Trial) -> Found:
-    """Each layer gets as many tokens as the host expects, whatever the image shows."""
+    """Each layer gets as many tokens as the host expects, the last one no more than the budget."""
     model = trial.model()
     cache = trial.prefilled(model).cache
     text = trial.batch.input_ids.shape[1] - trial.shape.patches
     found = [cache.prompt_length(layer) - text for layer in range(trial.layers)]
-    if found == model.layer_slots:
-        return Found()
-    return Found(f"layers get {found} visual tokens, and {model.layer_slots} were announced")
+    if found != model.layer_slots:
+        return Found(f"layers get {found} visual tokens, and {model.layer_slots} were announced")
+    kept = trial.keep.of(trial.shape.patches)
+    return Found(f"{found[-1]} tokens are left, of a budget of {kept}" * (found[-1] > kept))
 
 
 def shapes(trial: Trial) -> Found:
@@ -156,29 +167,45 @@ def positions(trial: Trial) -> Found:
     """Tokens that stay stand at the places of their own patches, and text where it stood."""
     model = trial.model()
     spies = spied(model)
-    state = trial.prefilled(model)
+    for rows, batch in trial.orders():
+        if fault := _misplaced(trial, rows, batch, trial.prefilled(model, batch), spies):
+            return Found(fault)
+    return Found()
+
+
+def _misplaced(trial: Trial, rows: Rows, batch: Batch, state: State, spies: Iterable[Spy]) -> str:
     for spy in spies:
         for row, slot, owner in _renumbered(spy):
-            return Found(
-                f"{type(spy.stage).__name__} renumbers positions: at slot {slot} of sample {row} it"
-                f" hands on what stands at slot {owner}"
+            return (
+                f"{type(spy.stage).__name__} renumbers positions: at slot {slot} of sample"
+                f" {rows[row][0]} it hands on what stands at slot {owner}"
             )
         for row, slot in _made_of_others(spy):
-            return Found(
+            return (
                 f"{type(spy.stage).__name__} renumbers positions: what it hands on at slot {slot}"
-                f" of sample {row} is not made of what stands there"
+                f" of sample {rows[row][0]} is not made of what stands there"
             )
-    unreduced = trial.batch.attention_mask.cumsum(dim=1) - 1
-    is_image = trial.batch.input_ids == trial.shape.image_token
+    visual = state.trace.visual
+    slots = torch.arange(visual.valid.shape[1]).expand_as(visual.position)
+    elsewhere = (visual.owner.gather(1, visual.position) != slots) & visual.valid
+    unreduced = batch.attention_mask.cumsum(dim=1) - 1
+    is_image = batch.input_ids == trial.shape.image_token
+    kept = list(_kept(state))
     for row, ids in enumerate(state.trace.pruned_position_ids.tolist()):
+        if elsewhere[row].any():
+            slot = int(elsewhere[row].int().argmax())
+            return (
+                f"positions are renumbered: slot {slot} of sample {rows[row][0]} stands at a patch"
+                " of another one"
+            )
         valid = state.spans[-1].valid[row, : len(ids)].tolist()
         stand = [place for place, is_there in zip(ids, valid, strict=True) if is_there]
-        image = set(unreduced[row][is_image[row]].tolist())
-        real = trial.batch.attention_mask[row].bool()
+        image = unreduced[row][is_image[row]].tolist()
+        real = batch.attention_mask[row].bool()
         text = unreduced[row][real & ~is_image[row]].tolist()
-        if stand != sorted(set(stand)) or [p for p in stand if p not in image] != text:
-            return Found(f"positions are renumbered: sample {row} has {stand[:12]} ...")
-    return Found()
+        if stand != sorted([*text, *(image[patch] for patch in kept[row])]):
+            return f"positions are renumbered: sample {rows[row][0]} has {stand[:12]} ..."
+    return ""
 
 
 def waits(trial: Trial) -> Found:
@@ -196,8 +223,7 @@ def waits(trial: Trial) -> Found:
 def countable(trial: Trial) -> Found:
     """Shapes follow from shapes: it runs on tensors without values, and can be captured."""
     trial.prefilled(trial.model())  # what raises in any case is said as that
-    counted = Counted(trial.llava.config, torch.float16)
-    if counted.budget(trial.config()).flops is None:
+    if trial.counted().budget(trial.config()).flops is None:
         return Found("it asks for values: on tensors without any it does not run")
     return Found()
 
@@ -275,6 +301,10 @@ def _choice(said: Choice, seen: Tensor, announced: int) -> str:
         inside = all(0 <= place < seen.shape[1] for place in named)
         if named != sorted(set(named)) or not inside:
             return f"slots are {named[:8]} ...: each once, in rising order, of {seen.shape[1]}"
+        if not all(there[: len(named)]):
+            return "padding stands in front of a slot that stays: it belongs at the end"
+    if (valid & ~seen.gather(1, slot.masked_fill(~valid, 0))).any():
+        return "an empty slot is handed on as a token: leave out what is not `valid`"
     return ""
 
 

@@ -1,6 +1,6 @@
 """What a method costs at LLaVA-1.5-7B's shape, and which patches it keeps of an image."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isqrt
 
 import torch
@@ -20,35 +20,47 @@ from hybrid import ConfigError, HybridConfig, Keep
 TRIED = tuple(Keep.parse(text) for text in ("64", "0.5", "144"))  # papers' first, then what fits
 
 
-def cost_of(arm: str, make: Factory, keep: Keep | None) -> tuple[dict[str, Budget], str]:
+def cost_of(arm: str, make: Factory, keeps: Sequence[Keep]) -> tuple[dict[str, Budget], str]:
     """Dense and the method at LLaVA-1.5-7B's shape in half precision, and that in words.
+
+    Args:
+        arm: name of the method; with several budgets each has its own behind it.
+        make: of a budget.
+        keeps: each is counted; if there are none, the first of `TRIED` that the method takes.
 
     Raises:
         UserError: the method takes no such budget of 576 patches.
     """
     counted = Counted(config_7b(), torch.float16)
-    refused = ""
-    for each in TRIED if keep is None else (keep,):
+    found: dict[Keep, Budget] = {}
+    for each in keeps or TRIED:
         try:
-            budget = counted.budget(HybridConfig(method=(make(each),)))
+            found[each] = counted.budget(HybridConfig(method=(make(each),)))
         except ConfigError as error:
-            refused = str(error)
-            continue
-        budgets = {"dense": counted.budget(None), arm: budget}
-        return budgets, f"at LLaVA-1.5-7B's shape, keep {each}; counted, not timed"
-    raise UserError(f"{arm} at LLaVA-1.5-7B's 576 patches: {refused}")
+            if keeps or each == TRIED[-1]:
+                raise UserError(f"{arm} at LLaVA-1.5-7B's 576 patches: {error}") from error
+        if found and not keeps:
+            break
+    named = {arm if len(found) == 1 else f"{arm} {keep}": each for keep, each in found.items()}
+    said = f"at LLaVA-1.5-7B's shape, keep {', '.join(map(str, found))}; counted, not timed"
+    return {"dense": counted.budget(None), **named}, said
 
 
-def picture_of(arm: str, make: Factory, keep: Keep | None) -> Iterator[str]:
+def pictures_of(arm: str, make: Factory, keeps: Sequence[Keep]) -> Iterator[str]:
     """Lines: the patches of the embedded model's first image, those in a token that stays marked.
 
-    Nothing but a line where the method takes no such budget of 144 patches.
+    At each of `keeps`, or at the first of some that the method takes. Nothing but a line where it
+    takes no such budget of 144 patches.
     """
+    for tried in [[keep] for keep in keeps] or [[Keep(count=18), *TRIED]]:
+        yield from _picture(arm, make, tried)
+
+
+def _picture(arm: str, make: Factory, keeps: Sequence[Keep]) -> Iterator[str]:
     profile = load_profile("tiny")
     checkpoint = load_checkpoint(profile)
     sample = load_task(profile.prompts).samples[0]
-    budgets = (Keep(count=18), *TRIED) if keep is None else (keep,)
-    for each in budgets:
+    for each in keeps:
         try:
             answerer = Answerer(checkpoint, HybridConfig(method=(make(each),)))
             model = answerer.hybrid

@@ -11,13 +11,56 @@ HEAD = '''"""{name}: one sentence that says which tokens stay.
 The paper's link, and what differs from its code.
 """
 
-from dataclasses import dataclass
+'''
+IMPORTS = """from dataclasses import dataclass
 
 from torch import Tensor
 
-'''
+"""
 TEMPLATES = {
+    "tower": HEAD
+    + '''from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from hybrid import ConfigError, Keep
+from hybrid.merging import Tokens, merge
+
+
+@dataclass(frozen=True)
+class {name}:
+    """keep: tokens that are handed on. sizes: how many are left behind each block of the tower."""
+
+    keep: Keep
+    sizes: tuple[int, ...] = ()
+
+    def fitted(self, patches: int, blocks: int, read: int) -> "{name}":
+        """For a tower that runs `read` of its blocks: here, the first ones halve what there is."""
+        left, sizes = patches, list[int]()
+        for _ in range(read):
+            left = max(self.keep.of(patches), left - left // 2)
+            sizes.append(left)
+        if left > self.keep.of(patches):
+            raise ConfigError(f"keep={{self.keep}}: {{read}} blocks leave at least {{left}} tokens")
+        return replace(self, sizes=tuple(sizes))
+
+    def slots_of(self, patches: int) -> int:
+        """How many tokens are handed on, the same for every image."""
+        return self.sizes[-1] if self.sizes else patches
+
+    def merge(self, block: int, tokens: Tokens, keys: Tensor) -> Tokens:
+        """Which tokens merge behind the attention of `block`: here, those with the nearest keys."""
+        left = 1 + self.sizes[block]  # CLS in slot 0 stays
+        if left == tokens.size.shape[1]:
+            return tokens
+        return merge(tokens, keys.mean(dim=1), float("inf"), left).first(left)
+
+    def finish(self, tokens: Tokens, patches: int) -> Tokens:
+        """What is left to do behind the last block: here, nothing."""
+        return tokens
+''',
     "language": HEAD
+    + IMPORTS
     + '''from hybrid import Keep
 from hybrid.stages import Read
 
@@ -35,6 +78,7 @@ class {name}:
         return read.of_image(keys).float()
 ''',
     "hand-over": HEAD
+    + IMPORTS
     + '''from hybrid.stages import Choice, HandOverStage, Seen, top
 
 

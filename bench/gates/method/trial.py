@@ -1,8 +1,8 @@
 """What a method is tried on: a small untrained LLaVA in float64, and prompts that are padded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from bench.arms.models import Answerer, load_checkpoint
 from bench.arms.profiles import load_profile
 from bench.arms.untrained import Batch, Shape, batch_of, untrained_llava
+from bench.cost.budget import Counted
 from bench.tasks import load_task
 from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.state import State
@@ -24,8 +25,13 @@ DEPTHS = (5, 33)
 # Text tokens before and after the image: the longest prompt first, inside and last.
 PROMPTS = [(4, 6), (9, 10), (2, 13), (3, 8)]
 SHAPE = Shape(key_value_heads=2)
-# Fewer and more than most stages divide by, and a share.
-BUDGETS = tuple(Keep.parse(text) for text in ("5", "9", "20", "0.5"))
+# One, fewer and more than most stages divide by, and a share.
+BUDGETS = tuple(Keep.parse(text) for text in ("1", "5", "9", "20", "0.5"))
+# Thresholds of a tower that leaves some images fewer tokens than `MERGED` keeps, and some more.
+MERGING, MERGED = (0.6, 0.5, 0.4, 1.0), Keep(count=7)
+
+Rows = tuple[tuple[int, int], ...]
+"""Of a batch, one after the other: whose text, and whose image."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +59,32 @@ class Trial:
 
     @cached_property
     def llava(self) -> Any:
-        return untrained_llava(self.shape).to(self.dtype)
+        return _untrained(self.layers, self.dtype)
 
     @cached_property
     def batch(self) -> Batch:
         return batch_of(self.shape, PROMPTS)
+
+    def counted(self) -> Counted:
+        """Counts budgets at the shape of the model, in half precision."""
+        return _counted(self.layers)
+
+    def orders(self) -> Iterator[tuple[Rows, Batch]]:
+        """The batch in each rotation, so that each sample stands at each place; and with the
+        longest text, the only one without padding, at both ends and everywhere."""
+        samples = range(len(self.batch))
+        longest = int(self.batch.attention_mask.sum(dim=1).argmax())
+        inside = [place for place in samples if place != longest][: len(samples) - 2]
+        texts = [[*samples[place:], *samples[:place]] for place in samples]
+        for each in texts:
+            yield self._of(each, each)
+        yield self._of([longest, *inside, longest], samples)
+        yield self._of([longest] * len(samples), samples)
+
+    def _of(self, texts: Sequence[int], images: Sequence[int]) -> tuple[Rows, Batch]:
+        ids, mask = self.batch.input_ids[[*texts]], self.batch.attention_mask[[*texts]]
+        batch = Batch(ids, self.batch.pixel_values[[*images]], mask)
+        return tuple(zip(texts, images, strict=True)), batch
 
     def config(self, keep: Keep | None = None, **others: Any) -> HybridConfig:
         method = self.make(self.keep if keep is None else keep)
@@ -89,14 +116,45 @@ class OnEmbedded(Trial):
 
     @cached_property
     def llava(self) -> Any:
-        return _embedded()[0].to(self.dtype)
+        return _embedded(self.dtype)[0]
 
     @cached_property
     def batch(self) -> Batch:
-        return _embedded()[1]
+        return _embedded(self.dtype)[1]
+
+    def counted(self) -> Counted:
+        return _counted_embedded()
 
 
-def _embedded() -> tuple[Any, Batch]:
+@dataclass(frozen=True)
+class BehindMerging(Trial):
+    """The same behind a tower that merges, so that images come in different numbers of tokens."""
+
+    def __str__(self) -> str:
+        return f"{self.keep} behind merging"
+
+    def config(self, keep: Keep | None = None, **others: Any) -> HybridConfig:
+        return super().config(keep, thresholds=MERGING, **others)
+
+
+@cache
+def _untrained(layers: int, dtype: torch.dtype) -> Any:
+    llava = untrained_llava(replace(SHAPE, text_layers=layers))
+    return llava.to(dtype)
+
+
+@cache
+def _counted(layers: int) -> Counted:
+    return Counted(replace(SHAPE, text_layers=layers).config(), torch.float16)
+
+
+@cache
+def _counted_embedded() -> Counted:
+    return Counted(_embedded(torch.float64)[0].config, torch.float16)
+
+
+@cache
+def _embedded(dtype: torch.dtype) -> tuple[Any, Batch]:
     profile = load_profile("tiny")
     checkpoint = load_checkpoint(profile)
     asked = load_task(profile.data_of("mmbench")).samples[:QUESTIONS]
@@ -104,49 +162,45 @@ def _embedded() -> tuple[Any, Batch]:
     encoded = Answerer(checkpoint, None).encode(
         [sample.prompt for sample in asked], [sample.image() for sample in asked]
     )
-    return checkpoint.llava, Batch(**encoded)
+    llava: Any = checkpoint.llava
+    return llava.to(dtype), Batch(**encoded)
 
 
-def trials(make: Factory, keep: Keep | None, *, embedded: bool = True) -> list[Trial]:
-    """At each budget that the method takes; at `keep` alone if one is asked for.
+def trials(make: Factory, keeps: Sequence[Keep] = (), *, embedded: bool = True) -> list[Trial]:
+    """At each of `keeps`, or of several budgets of 36 patches that the method takes.
 
-    `embedded` adds one on the embedded model, at the first of these that the method takes there.
+    And once behind a tower that merges, where a method can stand there. `embedded` adds one on the
+    embedded model, at the first of these budgets that the method takes there.
 
     Raises:
-        ConfigError: it takes none of them.
+        ConfigError: it does not take one of `keeps`, or none of the several.
     """
     refused: list[str] = []
     for layers in DEPTHS:
         found, refused = [], []
-        for budget in BUDGETS if keep is None else (keep,):
-            trial = Trial(make, budget, layers)
-            try:
-                trial.model()
-            except ConfigError as error:
-                refused.append(str(error))
+        for trial in (Trial(make, budget, layers) for budget in keeps or BUDGETS):
+            if refusal := _refusal(trial):
+                refused.append(refusal)
             else:
                 found.append(trial)
-        if found:
-            return found + (_on_embedded(make, found) if embedded else [])
+        if found and not (keeps and refused):
+            # There may be a layer that the embedded model does not have, or too few of 144 patches.
+            there = [OnEmbedded(make, each.keep) for each in found if embedded]
+            taken = [trial for trial in there if not _refusal(trial)][:1]
+            merged = BehindMerging(make, MERGED, layers)
+            return [*found, *taken, *([] if _refusal(merged) else [merged])]
     raise ConfigError(refused[0])
 
 
-def _on_embedded(make: Factory, found: list[Trial]) -> list[Trial]:
-    for each in found:
-        trial = OnEmbedded(make, each.keep)
-        try:
-            trial.model()
-        except ConfigError:  # a layer that it does not have, or too few of 144 patches
-            continue
-        return [trial]
-    return []
+def _refusal(trial: Trial) -> str:
+    """Why the method can't be had so; empty if it can."""
+    try:
+        trial.model()
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def apart(one: Tensor, other: Tensor) -> float:
     """The largest difference of two [B, V] logits, in units of what logits are: their deviation."""
     return float((one - other).abs().max() / other.std())
-
-
-def one_by_one(given: Batch) -> list[Batch]:
-    """The samples without their padding."""
-    return [given.one(row) for row in range(len(given))]

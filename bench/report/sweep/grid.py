@@ -82,10 +82,10 @@ def parse_methods(methods: str) -> list[str]:
 
 
 def parse_budgets(keep: str) -> list[Keep]:
-    """`18,36`: one for each method. Raises UserError and ConfigError as `parse_grid` does."""
+    """`18,36`: budgets of methods. Raises UserError and ConfigError as `parse_grid` does."""
     keeps = [Keep.parse(text, source="--keep") for text in _split("--keep", keep)]
     if not all(k.prunes for k in keeps):
-        raise UserError(f"--keep {keep!r}: with --methods each is a budget, and none is not one")
+        raise UserError(f"--keep {keep!r}: each must be a budget, and none is not one")
     return keeps
 
 

@@ -107,6 +107,7 @@ HARNESS = (
         "test_method_check.py",
         only=(
             "test_one_that_mixes_the_samples_of_a_batch_is_named",
+            "test_more_than_the_budget_is_named",
             "test_one_that_waits_is_named_by_its_line",
             "test_means_that_stand_at_other_patches_are_named",
             "test_what_else_can_go_wrong_is_named",

@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="bench.gates.method.promises:alone",
-    old="enumerate(one_by_one(trial.batch))",
-    new="enumerate(one_by_one(trial.batch)[:0])",
+    old="enumerate(rows)",
+    new="enumerate(rows[:0])",
     source=MADE,
     expected=("harness",),
 )
