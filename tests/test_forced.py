@@ -8,10 +8,9 @@ import torch
 
 from bench.arms.models import Checkpoint, arm_config, load_checkpoint, resolve_keep
 from bench.arms.profiles import load_profile
-from bench.base.errors import UserError
 from bench.base.remark import remarks
 from bench.evaluation.runs.evaluate import evaluate, infer_only, score_only
-from bench.evaluation.runs.forced import FILE, line, merge, read_forced, said
+from bench.evaluation.runs.forced import FILE, read_forced, said
 from bench.evaluation.runs.job import Job, Options, open_task
 from bench.evaluation.runs.predictions import FILE as PREDICTIONS
 from bench.evaluation.runs.predictions import SEAL
@@ -125,30 +124,6 @@ def test_a_run_that_goes_on_counts_each_sample_once(
     infer_only(checkpoint, scheduled(schedule, tmp_path, task, reuse=True))
     assert {name: (folder / name).read_bytes() for name in whole} == whole
     assert f"  {FILE}\n" in (folder / SEAL).read_text()
-
-
-def test_ranks_files_become_one_in_the_order_of_the_data(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(line(3, 0) + line(1, 9))
-    (tmp_path / "forced.rank-1.jsonl").write_text(line(1, 4) + line(2, 5))
-    merge(tmp_path, [1, 2, 3])
-    assert (tmp_path / FILE).read_text() == line(1, 4) + line(2, 5) + line(3, 0)
-    assert [path.name for path in tmp_path.iterdir()] == [FILE]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        "rubbish",
-        '{"index": 1}',
-        "[1]",
-        '{"index": 1, "forced": -1}',
-        '{"index": 1, "forced": true}',
-    ],
-)
-def test_a_damaged_line_is_named(tmp_path: Path, damage: str) -> None:
-    (tmp_path / FILE).write_text(f"{line(1, 2)}{damage}\n")
-    with pytest.raises(UserError, match=r"forced.jsonl: line 2 is damaged; delete that line"):
-        read_forced(tmp_path, {1})
 
 
 def test_what_is_said() -> None:

@@ -1,4 +1,4 @@
-"""Margins are those of the model's own logits, and their file survives what predictions survive."""
+"""Margins are those of the model's own logits, and a run goes on without them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +9,9 @@ import torch
 
 from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint, resolve_keep
 from bench.arms.profiles import load_profile
-from bench.base.errors import UserError
 from bench.evaluation.runs.evaluate import infer_only
 from bench.evaluation.runs.job import Job, Options, open_task
-from bench.evaluation.runs.margins import FILE, TOKENS, Tops, line, merge, read_margins
+from bench.evaluation.runs.margins import FILE, TOKENS, read_margins
 from bench.evaluation.runs.predictions import FILE as PREDICTIONS
 from bench.evaluation.runs.predictions import SEAL
 from bench.evaluation.runs.recording import RecordingAnswerer
@@ -22,7 +21,6 @@ from bench.tasks import Sample, load_task
 PROFILE = load_profile("tiny")
 KEEP = resolve_keep(None, PROFILE)
 NAMES = [f"sample {i}" for i in range(8)]
-ONE, TWO = Tops((7, 2), ((20.0, 12.5), (30.0, 1.0))), Tops((8, 2), ((9.25, 9.0), (30.0, 1.0)))
 
 
 @pytest.fixture(scope="module")
@@ -99,28 +97,6 @@ def test_rounding_moves_margins_by_less_than_the_band_and_not_by_far_less(
     within = sum(move < SPACINGS for move in moved)
     assert within >= 0.9 * len(moved)  # the largest is a matter of luck and of the library
     assert SPACINGS / 64 < float(np.median(moved)) < SPACINGS / 4
-
-
-def test_margins_stand_in_the_order_of_the_data_whatever_wrote_them(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(line(3, TWO))
-    (tmp_path / "margins.rank-1.jsonl").write_text(line(1, ONE) + line(2, ONE))
-    merge(tmp_path, [1, 2, 3])
-    assert (tmp_path / FILE).read_text() == line(1, ONE) + line(2, ONE) + line(3, TWO)
-    assert [path.name for path in tmp_path.iterdir()] == [FILE]
-    assert read_margins(tmp_path, {1, 3}) == {1: ONE, 3: TWO}
-
-
-def test_the_later_of_two_lines_holds_and_a_torn_one_is_dropped(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(line(1, ONE) + line(1, TWO) + '{"index": 2, "id')
-    assert read_margins(tmp_path, {1, 2}, repair=True) == {1: TWO}
-    assert (tmp_path / FILE).read_text() == line(1, ONE) + line(1, TWO)
-
-
-@pytest.mark.parametrize("damage", ["rubbish\n", '{"index": 1}\n', "[1]\n"])
-def test_a_damaged_line_is_named(tmp_path: Path, damage: str) -> None:
-    (tmp_path / FILE).write_text(line(1, ONE) + damage)
-    with pytest.raises(UserError, match=r"margins.jsonl: line 2 is damaged; delete that line"):
-        read_margins(tmp_path, {1})
 
 
 def test_a_run_without_margins_goes_on_and_records_what_is_left(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compare_runs import questions_xlsx
+from bench.cost.spending import Budget
+from tests.compare_runs import questions_xlsx, run_folder
 
 
 def bench(*arguments: str) -> tuple[int, str, str]:
@@ -94,7 +95,7 @@ import sys
 from bench.cli import main
 
 sys.modules["torch"] = None
-for command in (["score", sys.argv[1]], ["reference", "list"]):
+for command in (["score", sys.argv[1]], ["score", sys.argv[2]], ["reference", "list"]):
     sys.argv[1:] = command
     try:
         main()
@@ -107,9 +108,11 @@ print("read")
 def test_what_only_reads_answers_waits_for_no_torch(tmp_path: Path) -> None:
     """Which takes seconds to import."""
     answers = questions_xlsx(tmp_path / "answers.xlsx", ["A"] * 4)
-    command = [sys.executable, "-c", READING, str(answers)]
+    run = run_folder(tmp_path / "run", "AAAA", budget=Budget(36, 43.75, 10**9, 512_000))
+    command = [sys.executable, "-c", READING, str(answers), str(run)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0 and ran.stdout.endswith("read\n"), ran.stderr
+    assert "36      43.8     1 G    512 kB" in ran.stdout
 
 
 @pytest.mark.parametrize("arguments", [[], ["reference"]])
