@@ -229,6 +229,8 @@ def test_a_changed_budget_is_told_at_its_run_and_an_older_run_has_none() -> None
     assert one.cells[3:] == ["2 and 2 not recorded", *["not recorded"] * 4, "none"]
     (one,) = all_spent(entries[:1])
     assert one.cells[1:] == ["", "keep 36", "0 and 1 not recorded", *["not recorded"] * 4, ""]
+    fewer = entry(day=6, spent=replace(SPENT, flops=10**9 - 1))
+    assert changes([entries[2], fewer])[1] == {"hybrid": "FLOPs 1000000000 -> 999999999"}
     other = entry(day=6, keep="18", spent=LESS)  # other settings are no change
     assert changes([entries[1], other]) == [{}, {}]
     assert all_spent([replace(entries[0], budgets={})]) == []

@@ -95,6 +95,7 @@ HARNESS = (
             "test_a_reference_of_other_right_answers_is_not_cut",
             "test_kept_captions_are_scored_on_the_images_of_the_run",
             "test_kept_captions_of_other_images_are_refused",
+            "test_what_each_run_spends_stands_there_and_what_was_not_recorded_is_said",
         ),
     ),
     Selection("test_reading.py", only=("test_what_is_no_file_of_this_size_is_refused",)),
@@ -120,7 +121,17 @@ HARNESS = (
             "test_what_has_no_golden_is_drawn_and_unsure",
         ),
     ),
-    Selection("test_budget.py", only=("test_an_arm_spends_what_is_said",)),
+    Selection(
+        "test_budget.py",
+        only=(
+            "test_an_arm_spends_what_is_said",
+            "test_a_run_records_what_it_spends_and_its_readers_say_it",
+        ),
+    ),
+    Selection(
+        "test_history.py",
+        only=("test_a_changed_budget_is_told_at_its_run_and_an_older_run_has_none",),
+    ),
     Selection(
         "test_sweep_run.py", only=("test_what_a_method_has_to_beat_has_as_many_tokens_a_layer",)
     ),
