@@ -58,7 +58,16 @@ def test_the_verdict_of_a_promise_names_the_budgets_and_the_largest_difference()
     assert float(found["dropped-is-hidden"].numbers["value"]) < 1e-3
 
 
-def test_a_third_partys_method_keeps_them(mine: Path) -> None:
+@pytest.mark.parametrize("place", TEMPLATES)
+def test_a_third_partys_method_keeps_them_at_each_budget(mine: Path, place: str) -> None:
+    mine.write_text(TEMPLATES[place].format(name="Mine"))
+    found = judged(f"{mine}:Mine")
+    assert {verdict.outcome for verdict in found.values()} == {Outcome.PASS}, found
+    budgets = "5, 9, 20, 0.5" if place == "tower" else "1, 5, 9, 20, 0.5, 7 behind merging"
+    assert all(f"(keep {budgets}" in verdict.reason for verdict in found.values())
+
+
+def test_what_is_broken_here_is_in_order_as_it_is(mine: Path) -> None:
     assert broken(mine, LARGEST_KEYS, RANKED) == {}
     assert broken(mine, HAND_OVER, CHOSEN) == {}
 
@@ -192,7 +201,9 @@ def test_more_than_announced_is_named(mine: Path) -> None:
 def test_more_than_the_budget_is_named(mine: Path) -> None:
     more = f"{HAND_OVER}\n    def slots_of(self, slots: int) -> int:\n        return 12\n"
     found = broken(mine, more, CHOSEN)
-    assert found["tokens-a-layer"].startswith("12 tokens are left, of a budget of 9 (keep 9, and 1")
+    assert found["tokens-a-layer"].startswith(
+        "12 tokens are left, of a budget of 9 (keep 9, and 1 budget more)"
+    )
 
 
 def test_empty_slots_and_padding_in_between_are_named(mine: Path) -> None:

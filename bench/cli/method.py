@@ -47,8 +47,8 @@ def check(
     hiding, and caches equal reading again, over eight steps; each layer gets as many tokens as
     announced, and the last one no more than the budget; positions stay; nothing it is handed is
     edited; the host never waits. On a small untrained model in float64, also behind a tower that
-    merges, and on the embedded model, in some seconds. Whether it answers well is another question:
-    the sweep's.
+    merges, and on the embedded model, in some ten seconds. Whether it answers well is another
+    question: the sweep's.
 
     Examples: python -m bench method check mine.py:Mine
               python -m bench method check divprune --keep 9,18

@@ -71,7 +71,8 @@ def _verdict(gate: str, promise: str, found: dict[str, Found], reproduce: str) -
         numbers = {"value": MILLION * worst, "must_be": "<=", "bound": MILLION * TOLERANCE}
     if faults:
         keep, fault = next(iter(faults.items()))
-        many = f", and {len(faults) - 1} budgets more" * (len(faults) > 1)
+        more = len(faults) - 1
+        many = f", and {more} budget{'s' * (more > 1)} more" * (more > 0)
         reason = f"{fault} (keep {keep}{many})"
     else:
         words = " ".join(promise.split("\n\n")[0].split()).rstrip(".")
