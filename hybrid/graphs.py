@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 from torch.nn.functional import pad
 from transformers import LlavaForConditionalGeneration
 
 from hybrid.config import ConfigError, HybridConfig
-from hybrid.inputs import Inputs
+from hybrid.inputs import Inputs, mapped, tensors_of
 from hybrid.model import HybridLlava
+from hybrid.rope import Spots
 from hybrid.state import State
 
 BUCKETS = (640, 704, 768, 1024)
@@ -67,7 +69,15 @@ class GraphedLlava(HybridLlava):
 
     @torch.inference_mode()
     def prefill(self, inputs: Inputs, max_new_tokens: int) -> State:
-        """As in `HybridLlava`, in the smallest bucket that holds the prompt."""
+        """As in `HybridLlava`, in the smallest bucket that holds the prompt.
+
+        Raises:
+            ConfigError: prompts without an image, or with several.
+        """
+        if inputs.images is not None or inputs.tower is not None:
+            raise ConfigError(
+                "graphs are captured for prompts with one image of one size each: take HybridLlava"
+            )
         bucket = bucket_of(inputs.input_ids.shape[1], self.buckets)
         padded = left_padded(inputs, bucket)
         key = (inputs.batch, bucket, max_new_tokens)
@@ -96,12 +106,7 @@ class GraphedLlava(HybridLlava):
 
     def _captured_for(self, inputs: Inputs, max_new_tokens: int) -> _Captured:
         # The graph reads these tensors at every replay, so they must be nobody else's.
-        inputs = replace(
-            inputs,
-            input_ids=inputs.input_ids.clone(),
-            pixel_values=inputs.pixel_values.clone(),
-            attention_mask=inputs.attention_mask.clone(),
-        )
+        inputs = mapped(inputs, Tensor.clone)
         state: list[State] = []
 
         def prefill() -> None:
@@ -153,17 +158,21 @@ def bucket_of(length: int, buckets: tuple[int, ...]) -> int:
 
 
 def left_padded(inputs: Inputs, length: int) -> Inputs:
-    """Prompts padded on the left to `length`; always masked, since the padding may be any."""
+    """Prompts of one image each, padded on the left to `length`; always masked, since the padding
+    may be any."""
     missing = length - inputs.input_ids.shape[1]
-    return Inputs(
+    more = torch.arange(missing, device=inputs.input_ids.device).expand(inputs.batch, -1)
+    text, image, before = inputs.spots
+    return replace(
+        inputs,
         input_ids=pad(inputs.input_ids, (missing, 0)),
-        pixel_values=inputs.pixel_values,
         attention_mask=pad(inputs.attention_mask, (missing, 0)),
+        position_ids=pad(inputs.position_ids, (missing, 0)),
+        spots=Spots(torch.cat([more, text + missing], dim=1), image + missing, before + missing),
         padded=True,
     )
 
 
 def _copy_inputs(source: Inputs, target: Inputs) -> None:
-    target.input_ids.copy_(source.input_ids)
-    target.pixel_values.copy_(source.pixel_values)
-    target.attention_mask.copy_(source.attention_mask)
+    for given, captured in zip(tensors_of(source), tensors_of(target), strict=True):
+        captured.copy_(given)

@@ -1,10 +1,12 @@
-"""`HybridLlava`: LLaVA-1.5 with merged and pruned visual tokens, from pixels to token ids.
+"""`HybridLlava`: a model with merged and pruned visual tokens, from pixels to token ids.
 
 Reads top to bottom like the way of an image: `generate` -> `prefill` (vision, hand-over, layout,
 layers, and in between what the language stages drop) -> `select` and `decode`, token by token.
-Which tokens end where is not said here: stages say it, at the places of `hybrid.stages`.
-Shapes: B samples, S prompt tokens with P image placeholders, N visual slots, R = S - P + N tokens
-after layout, K kept visual tokens, T new tokens at most.
+Which tokens end where is not said here: stages say it, at the places of `hybrid.stages`. Nor is how
+one model differs from another: that is a family's (`hybrid.families`).
+Shapes: B samples of S prompt tokens, of which V at most are image placeholders, I images, N visual
+slots, R tokens after layout (S - V + N), K kept visual tokens, T new tokens at most; A axes of a
+position.
 """
 
 from collections.abc import Callable
@@ -15,14 +17,14 @@ from typing import Any, Literal, NamedTuple, Self, overload
 
 import torch
 from torch import Tensor
-from transformers import LlavaForConditionalGeneration
 
 from hybrid.architecture import check_architecture
 from hybrid.cache import KVCache
-from hybrid.checkpoint import load_llava
-from hybrid.config import ConfigError, HybridConfig
-from hybrid.inputs import Inputs, place
-from hybrid.language import Language
+from hybrid.checkpoint import load_model
+from hybrid.config import ConfigError, HybridConfig, Keep
+from hybrid.families import family_type
+from hybrid.families.family import together
+from hybrid.inputs import Images, Inputs, upload, uploaded
 from hybrid.masks import additive, causal_mask
 from hybrid.merging import VisualTokens, rows
 from hybrid.methods import stages_of
@@ -31,7 +33,7 @@ from hybrid.rope import Layout, consecutive_position_ids, layout, unmerging
 from hybrid.stages import LanguageStage, Read, Seen, Standing, handed_over
 from hybrid.state import Answer, Cut, Sequence, Span, State, Trace
 from hybrid.stopping import EndWatch
-from hybrid.vision import Looked, VisionTower
+from hybrid.vision import Looked
 
 
 class Last(NamedTuple):
@@ -43,62 +45,90 @@ class Last(NamedTuple):
 
 
 class HybridLlava:
-    """A LLaVA-1.5 that reads fewer visual tokens.
+    """A LLaVA-1.5, or a model of another family, that reads fewer visual tokens.
 
     Shares the weights of the model it is made from and leaves that model untouched.
 
     Args:
-        llava: transformers' model with a CLIP tower and a Llama language model.
+        llava: transformers' model, of a family in `hybrid.families`.
         config: what to reduce; the default reduces nothing.
 
     Raises:
         ConfigError: for another architecture, or a config that does not fit this model.
     """
 
-    def __init__(self, llava: LlavaForConditionalGeneration, config: HybridConfig) -> None:
-        settings: Any = llava.config
-        check_architecture(settings, config)
+    def __init__(self, llava: Any, config: HybridConfig) -> None:
+        check_architecture(llava.config, config)
         self.config = config
         self.llava = llava
-        model: Any = llava.model
-        self.language = Language(model.language_model, llava.lm_head)
-        layers = len(self.language.layers)
+        layers: int = llava.config.text_config.num_hidden_layers
         self.stages = stages_of(config, layers)
-        self.vision = VisionTower(
-            model.vision_tower,
-            settings.vision_feature_layer,
-            self.stages.tower,
-            image=self.stages.image,
-            remembers=any(stage.asks_tower for stage in self.stages.hand_over),
-        )
-        slots = self.vision.slots
-        for stage in self.stages.hand_over:
-            slots = stage.slots_of(slots)
-        self.slots = slots  # N
-        self.cuts: list[tuple[LanguageStage, int, Tensor]] = []
         for ranking in self.stages.language:
             if ranking.layer >= layers:
                 raise ConfigError(
                     f"{type(ranking).__name__} acts in front of layer {ranking.layer}: this"
                     f" language model allows 1 to {layers - 1}"
                 )
-            counts = keep_counts(ranking.keep, slots)
-            on_device = torch.tensor(counts, device=self.device)  # sync-ok: once a model
-            self.cuts.append((ranking, counts[-1], on_device))
-            slots = counts[-1] if config.prune == "drop" else slots
-        self.budget = self.cuts[-1][1] if self.cuts else slots  # K
-        self.projector = model.multi_modal_projector
-        self.image_token_id: int = settings.image_token_id
+        self.family = family_type(llava.config.model_type)(llava, self.stages)
+        self.language, self.vision = self.family.language, self.family.vision
+        self.projector = self.family.projector
+        self.image_token_id = self.family.image_token_id
+        self._counts: dict[Keep, Tensor] = {}
+        self._count_up_to(self.family.slots or 0)
         ends = llava.generation_config.eos_token_id
         self.end_ids: list[int] = ends if isinstance(ends, list) else [] if ends is None else [ends]
         pad = llava.generation_config.pad_token_id
         self.pad_id: int = pad if pad is not None else (self.end_ids or [0])[0]
 
     @property
+    def slots(self) -> int:
+        """N of a prompt with one image.
+
+        Raises:
+            ConfigError: that depends on the image.
+        """
+        if self.family.slots is None:
+            raise ConfigError(
+                f"how many tokens an image of {self.family.name} has depends on its size: ask for"
+                " the layers of a number of them, layer_slots_of(slots)"
+            )
+        return self.family.slots
+
+    def cuts_of(self, slots: int) -> list[tuple[LanguageStage, int, Tensor]]:
+        """The language stages behind N = `slots` visual slots: each with the slots it leaves, K,
+        and on the device how many of 0, 1, ..., N tokens a sample keeps.
+        """
+        self._count_up_to(slots)
+        cuts = []
+        for stage in self.stages.language:
+            budget = stage.keep.of(slots)
+            cuts.append((stage, budget, self._counts[stage.keep][: slots + 1]))
+            slots = budget if self.config.prune == "drop" else slots
+        return cuts
+
+    def _count_up_to(self, slots: int) -> None:
+        """Have on the device how many of up to so many tokens each stage keeps."""
+        for stage in self.stages.language:
+            known = self._counts.get(stage.keep)
+            if known is None or len(known) <= slots:
+                counts = torch.tensor(keep_counts(stage.keep, slots))  # sync-ok: on the host
+                self._counts[stage.keep] = upload(counts, self.device)
+
+    @property
+    def budget(self) -> int:
+        """K, visual slots in front of the last layer, of a prompt with one image."""
+        cuts = self.cuts_of(self.slots)
+        return cuts[-1][1] if cuts else self.slots
+
+    @property
     def layer_slots(self) -> list[int]:
-        """How many visual slots each layer of the language model gets."""
-        slots, counts = self.slots, list[int]()
-        for stage, budget, _ in self.cuts:
+        """How many visual slots each layer of the language model gets, of one image."""
+        return self.layer_slots_of(self.slots)
+
+    def layer_slots_of(self, slots: int) -> list[int]:
+        """How many of N = `slots` visual slots each layer of the language model gets."""
+        counts = list[int]()
+        for stage, budget, _ in self.cuts_of(slots):
             counts += [slots] * (stage.layer - len(counts))
             slots = budget if self.config.prune == "drop" else slots
         return counts + [slots] * (len(self.language.layers) - len(counts))
@@ -112,13 +142,12 @@ class HybridLlava:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
     ) -> Self:
-        """Load a LLaVA-1.5 checkpoint, by folder or Hugging Face id.
+        """Load a checkpoint of any family, by folder or Hugging Face id.
 
         Raises:
             ConfigError: it is not there, damaged, lacks a weight, or does not fit `config`.
         """
-        llava: Any = load_llava(path, dtype)
-        return cls(llava.to(device), config)
+        return cls(load_model(path, dtype).to(device), config)
 
     @property
     def device(self) -> torch.device:
@@ -130,56 +159,62 @@ class HybridLlava:
     def generate(
         self,
         input_ids: Tensor,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None = ...,
         attention_mask: Tensor | None = ...,
         *,
         max_new_tokens: int = ...,
         trace: Literal[False] = ...,
+        **images: Tensor,
     ) -> Tensor: ...
 
     @overload
     def generate(
         self,
         input_ids: Tensor,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None = ...,
         attention_mask: Tensor | None = ...,
         *,
         max_new_tokens: int = ...,
         trace: Literal[True],
+        **images: Tensor,
     ) -> tuple[Tensor, Trace]: ...
 
     @torch.inference_mode()
     def generate(
         self,
         input_ids: Tensor,
-        pixel_values: Tensor,
+        pixel_values: Tensor | None = None,
         attention_mask: Tensor | None = None,
         *,
         max_new_tokens: int = 512,
         trace: bool = False,
+        **images: Tensor,
     ) -> Tensor | tuple[Tensor, Trace]:
         """Greedy generation, like transformers' `generate(do_sample=False)`.
 
         Args:
-            input_ids: [B, S] int64, left-padded, one run of P image placeholders in each row.
-            pixel_values: [B, 3, H, W], one image a prompt.
+            input_ids: [B, S] int64, left-padded, with the placeholders of any number of images.
+            pixel_values: what the model's processor makes of the images of all prompts, in order;
+                None where none has one.
             attention_mask: [B, S], 0 for padding; None means no padding.
             max_new_tokens: T, the most tokens to add.
             trace: also return what was merged, ranked and kept.
+            images: what else that processor says of them, such as their sizes.
 
         Returns:
             [B, S + t] int64 on the host, t <= T: prompt and answer, filled up with the pad token
             behind each sample's end; with `trace` also a `Trace` of device tensors.
 
         Raises:
-            ConfigError: for images of another size than the model's, and a prompt without an image,
-                with two, or padded on the right.
+            ConfigError: for images of a size that the model does not take, other images than there
+                are placeholders for, and a prompt that is padded on the right or ends with an
+                image.
         """
-        inputs = self.place(input_ids, pixel_values, attention_mask)
+        inputs = self.place(input_ids, pixel_values, attention_mask, **images)
         answer = self.generate_no_sync(inputs, max_new_tokens)
-        ids = torch.cat([inputs.input_ids, answer.new_ids], dim=1)
+        prompt = input_ids.shape[1]
+        ids = torch.cat([inputs.input_ids[:, -prompt:], answer.new_ids], dim=1)
         ids = ids.to("cpu")  # sync-ok: the one read-back
-        prompt = inputs.input_ids.shape[1]
         ends = torch.tensor(self.end_ids)  # sync-ok: stays on the host
         ended = torch.isin(ids[:, prompt:], ends).cumsum(dim=1) > 0
         longest = int((~ended).sum(dim=1).max()) + 1  # up to the last sample's end token
@@ -187,18 +222,23 @@ class HybridLlava:
         return (ids, answer.trace) if trace else ids
 
     def place(
-        self, input_ids: Tensor, pixel_values: Tensor, attention_mask: Tensor | None = None
+        self,
+        input_ids: Tensor,
+        pixel_values: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        **images: Tensor,
     ) -> Inputs:
-        """Check a batch while it is on the host, and upload it."""
-        return place(
-            input_ids,
-            pixel_values.to(self.language.head.weight.dtype),
-            attention_mask,
-            image_token_id=self.image_token_id,
-            patches=self.vision.patches,
-            side=self.vision.side,
-            device=self.device,
-        )
+        """Check a batch while it is on the host, find where everything stands, and upload it."""
+        family = self.family
+        if unknown := images.keys() - {*family.takes, *family.ignores}:
+            raise ConfigError(
+                f"{family.name} does not take {min(unknown)}: beside ids, mask and pixel_values it"
+                f" takes {' and '.join(family.takes) or 'nothing'}"
+            )
+        placed = family.place(input_ids, pixel_values, attention_mask, **images)
+        if placed.images is not None:
+            self._count_up_to(placed.images.placeholders)
+        return uploaded(placed, self.device)
 
     @torch.inference_mode()
     def generate_no_sync(self, inputs: Inputs, max_new_tokens: int) -> Answer:
@@ -220,26 +260,24 @@ class HybridLlava:
         config, layers = self.config, self.language.layers
         # One seed a prompt, which padding does not change and the order of its tokens does.
         seed = cache(lambda: (inputs.input_ids * inputs.attention_mask.cumsum(dim=1)).sum(dim=1))
-        visual = self._hand_over(self.vision.look(inputs.pixel_values), seed)  # features: [B, N, D]
+        visual = self._hand_over(inputs, seed)  # features: [B, N, D]
         begun = cache(lambda: self._lay_out(inputs, visual))
         sequence, places = self._lay_out(inputs, visual)  # hidden: [B, R, D]
         position_ids = sequence.position_ids
         kv = KVCache(len(layers), max_new_tokens)
-        standing = Standing(places.first, visual.position, visual.valid)
-        masked = inputs.padded or (self.stages.leaves_padding and config.rope != "virtual")
+        standing = Standing(places.place, visual.position, visual.valid)
+        masked = inputs.padded or self._leaves_padding(inputs)
         spans, cuts, begin = [], list[Cut](), 0
 
-        for stage, budget, counts in self.cuts:
-            if cuts:
-                standing = standing.behind(cuts[-1].kept, dropped=config.prune == "drop")
+        for stage, budget, counts in self.cuts_of(visual.valid.shape[1]):
             above = range(begin, stage.layer)
             sequence, last = self._layers(above, sequence, masked, kv)
             spans.append(self._span(above, sequence, max_new_tokens))
             scores = stage.scores(  # [B, N]
-                self._read(stage.layer, sequence, last, standing, seed, begun)
+                self._read(inputs, stage.layer, counts, sequence, last, standing, seed, begun)
             )
             kept = keep_top(scores, standing.present, counts, budget)
-            sequence = self._prune(sequence, kept, standing)  # hidden: [B, R - N + K, D]
+            sequence, standing = self._prune(sequence, kept, standing)  # hidden: [B, R - N + K, D]
             masked = masked or config.prune == "mask"
             cuts.append(Cut(scores, kept, sequence.position_ids))
             begin = stage.layer
@@ -274,7 +312,7 @@ class HybridLlava:
         """Feed the chosen token, and put the next one's logits into `state`."""
         hidden = self.language.embed(state.token[:, None])  # [B, 1, D]
         for span in state.spans:
-            position_ids = span.next_position[:, None] + state.step
+            position_ids = span.next_position[..., None] + state.step
             rotary = self.language.rotary(hidden, position_ids)
             slot = state.step + (span.valid.shape[1] - state.ids.shape[1])  # [1]
             span.valid.index_fill_(1, slot, True)
@@ -287,17 +325,40 @@ class HybridLlava:
         state.step.add_(1)
         state.logits.copy_(self.language.logits(hidden[:, -1]))
 
-    def _hand_over(self, looked: Looked, seed: Callable[[], Tensor]) -> VisualTokens:
-        """What of the tower's tokens reaches the language model, N slots."""
+    def _leaves_padding(self, inputs: Inputs) -> bool:
+        """Whether what is left of images may differ in number, of prompts of one length, too."""
+        if self.config.rope == "virtual":
+            return False
+        uneven = inputs.images is not None and not inputs.images.even
+        return self.stages.tower is not None or (uneven and bool(self.stages.hand_over))
+
+    def _hand_over(self, inputs: Inputs, seed: Callable[[], Tensor]) -> VisualTokens:
+        """What of the tower's tokens reaches the language model, N slots a prompt."""
+        looked = self.family.look(inputs)
+        visual = looked.visual  # features: [I, n, D]
+        whole = True
+        if self.stages.hand_over and len(visual.valid):
+            parts = []
+            for image, grid, seen in self.family.alike(inputs, looked):
+                seeds = partial(of_images, seed, inputs.images, image)
+                parts.append((image, self._chosen(grid, seen, seeds)))
+                whole = whole and parts[-1][1].valid.shape == seen.visual.valid.shape
+            visual = together(parts, visual)
+        return self.family.to_prompts(visual, inputs, whole=whole)
+
+    def _chosen(
+        self, grid: tuple[int, int], looked: Looked, seed: Callable[[], Tensor]
+    ) -> VisualTokens:
+        """What the hand-over stages leave of images of one size."""
         visual = looked.visual
         for stage in self.stages.hand_over:
             seen = Seen(
                 visual=visual,
-                grid=self.vision.grid,
+                grid=grid,
                 attention=looked.attention,
                 keys=looked.patch_keys,
                 beyond=looked.beyond,
-                project=self.projector,
+                project=self.family.project,
                 seed=seed,
             )
             visual = handed_over(visual, stage.choose(seen))
@@ -305,18 +366,17 @@ class HybridLlava:
 
     def _lay_out(self, inputs: Inputs, visual: VisualTokens) -> tuple[Sequence, Layout]:
         """Put text and projected visual tokens in a row, at their logical positions."""
-        is_image = inputs.input_ids == self.image_token_id
-        places = layout(is_image, visual.position, self.vision.patches)
+        places = layout(inputs.spots, visual.position)
         text = self.language.embed(inputs.input_ids)  # [B, S, D]
-        features = self.projector(visual.features).to(text.dtype)  # [B, N, D]
+        features = self.family.embed(visual, inputs).to(text.dtype)  # [B, N, D]
         hidden = torch.where(
             places.is_visual[..., None],
             rows(features, places.visual_slot),
             rows(text, places.source),
         )
-        unreduced_valid = inputs.attention_mask.bool()
-        logical = consecutive_position_ids(unreduced_valid)  # [B, S]
+        unreduced_valid, logical = inputs.attention_mask.bool(), inputs.position_ids
         if self.config.rope == "virtual":
+            is_image = inputs.input_ids == self.image_token_id
             virtual = unmerging(places, is_image, visual.owner, self.slots, hidden.dtype)
             return Sequence(hidden, logical, unreduced_valid, virtual), places
         valid = torch.where(
@@ -325,12 +385,14 @@ class HybridLlava:
             unreduced_valid.gather(1, places.source),
         )
         if self.config.rope == "compact":
-            return Sequence(hidden, consecutive_position_ids(valid), valid), places
-        return Sequence(hidden, logical.gather(1, places.source), valid), places
+            return Sequence(hidden, self._compact(logical, valid), valid), places
+        return Sequence(hidden, at(logical, places.source), valid), places
 
     def _read(
         self,
+        inputs: Inputs,
         layer: int,
+        counts: Tensor,
         sequence: Sequence,
         last: Last,
         standing: Standing,
@@ -349,28 +411,39 @@ class HybridLlava:
             scaling=self.language.scaling(layer - 1),
             valid=sequence.valid,
             standing=standing,
-            grid=self.vision.grid,
+            count=lambda: counts[standing.present.sum(dim=1)],
+            cells=partial(self.family.cells, inputs, standing.position),
             seed=seed,
             begun=begun,
         )
 
-    def _prune(self, sequence: Sequence, kept: Kept, standing: Standing) -> Sequence:
+    def _prune(
+        self, sequence: Sequence, kept: Kept, standing: Standing
+    ) -> tuple[Sequence, Standing]:
         """Drop (or hide) the visual tokens that were not kept."""
-        length, slots = sequence.valid.shape[1], standing.present.shape[1]
-        index, stays = kept_index(kept, standing.first, length, slots)
+        length = sequence.valid.shape[1]
+        index, stays, place = kept_index(kept, standing.place, length)
         if self.config.prune == "mask":
             nowhere = sequence.valid.new_zeros(len(index), length + 1)
             chosen = nowhere.scatter(1, index.where(stays, length), True)[:, :length]
             sequence = replace(sequence, valid=sequence.valid & chosen)
+            standing = standing.behind(kept, None)
         else:
             sequence = Sequence(
                 hidden=rows(sequence.hidden, index),
-                position_ids=sequence.position_ids.gather(1, index),
+                position_ids=at(sequence.position_ids, index),
                 valid=sequence.valid.gather(1, index) & stays,
             )
+            standing = standing.behind(kept, place)
         if self.config.rope == "compact":
-            return replace(sequence, position_ids=consecutive_position_ids(sequence.valid))
-        return sequence
+            compact = self._compact(sequence.position_ids, sequence.valid)
+            sequence = replace(sequence, position_ids=compact)
+        return sequence, standing
+
+    def _compact(self, position_ids: Tensor, valid: Tensor) -> Tensor:
+        """Renumbered as a naive port does, on each axis alike."""
+        consecutive = consecutive_position_ids(valid)
+        return consecutive.expand(*position_ids.shape[:-2], *consecutive.shape)
 
     def _layers(
         self, layers: range, sequence: Sequence, masked: bool, kv: KVCache
@@ -396,10 +469,25 @@ class HybridLlava:
         """What these layers need at decode; slots of tokens to come are not valid yet."""
         valid = sequence.valid
         to_come = valid.new_zeros(valid.shape[0], max_new_tokens)
-        next_position = sequence.position_ids[:, -1] + 1
+        next_position = sequence.position_ids[..., -1] + 1
         return Span(layers, torch.cat([valid, to_come], dim=1), next_position)
 
 
-def hybridize(llava: LlavaForConditionalGeneration, config: HybridConfig) -> HybridLlava:
+def at(position_ids: Tensor, index: Tensor) -> Tensor:
+    """Position ids [B, L], or [A, B, L] of A axes, at index [B, R] of the sequence."""
+    return position_ids.gather(-1, index.expand(*position_ids.shape[:-1], -1))
+
+
+def of_images(seed: Callable[[], Tensor], images: Images | None, image: Tensor | None) -> Tensor:
+    """A number for each image, or those of `image`: its prompt's, and one more for each image
+    before it there."""
+    of_prompts = seed()
+    if images is None:
+        return of_prompts
+    seeds = of_prompts[images.prompt] + images.nth
+    return seeds if image is None else seeds[image]
+
+
+def hybridize(llava: Any, config: HybridConfig) -> HybridLlava:
     """A `HybridLlava` that shares the weights of `llava` and leaves it untouched."""
     return HybridLlava(llava, config)

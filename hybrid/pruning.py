@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hybrid.config import Keep, RankMode
 from hybrid.merging import at_least_float32
+from hybrid.rope import interleave
 
 
 def last_row_scores(query: Tensor, key: Tensor, valid: Tensor, scaling: float) -> Tensor:
@@ -91,22 +92,32 @@ def keep_top(scores: Tensor, valid: Tensor, counts: Tensor, budget: int) -> Kept
     return Kept(slot.masked_fill(~stays, 0), stays)
 
 
-def kept_index(kept: Kept, first: Tensor, length: int, slots: int) -> tuple[Tensor, Tensor]:
-    """Indices that cut a sequence of `length` with N = `slots` visual ones down to the kept ones.
+class Cutting(NamedTuple):
+    """How a sequence of R tokens, N of them visual, is cut to R - N + K.
+
+    Attributes:
+        source: [B, R - N + K] int64, the token of the sequence that is left here.
+        stays: [B, R - N + K] bool, False for padding that a sample with fewer than K is left with.
+        place: [B, K] int64, where the kept slots stand behind the cut.
+    """
+
+    source: Tensor
+    stays: Tensor
+    place: Tensor
+
+
+def kept_index(kept: Kept, place: Tensor, length: int) -> Cutting:
+    """Cut a sequence of `length` tokens down to its text and the kept slots.
 
     Args:
         kept: K slots a sample.
-        first: [B] int64, where the visual slots start.
-
-    Returns:
-        index [B, length - N + K] int64 into the sequence, and which of these are not padding that
-        was left over from a sample with fewer than K tokens, [B, length - N + K] bool.
+        place: [B, N] int64, where the visual slots stand, rising.
     """
-    budget = kept.slot.shape[1]
-    index = torch.arange(length - slots + budget, device=first.device)
-    behind_first = index - first[:, None]
-    is_visual = (behind_first >= 0) & (behind_first < budget)
-    rank = torch.where(is_visual, behind_first, 0)
-    visual = first[:, None] + kept.slot.gather(1, rank)
-    text = torch.where(behind_first < 0, index, index + (slots - budget))
-    return torch.where(is_visual, visual, text), kept.valid.gather(1, rank) | ~is_visual
+    slots = place.shape[1]
+    before = place - torch.arange(slots, device=place.device)  # text tokens in front of each slot
+    # What is past a sample's own count repeats slot 0, and stands behind what it follows.
+    left = interleave(before.gather(1, kept.slot).cummax(dim=1).values, length - slots)
+    text = left.text + torch.searchsorted(before, left.text, right=True)
+    visual = place.gather(1, kept.slot).gather(1, left.visual_slot)
+    stays = kept.valid.gather(1, left.visual_slot) | ~left.is_visual
+    return Cutting(torch.where(left.is_visual, visual, text), stays, left.place)

@@ -1,8 +1,10 @@
 """Logical RoPE mapping: which place of the unreduced sequence each token of the reduced one has.
 
-A reduced sequence reads `text before | N visual slots | text after`. Its tokens keep the position
-ids they would have had among all P patches: a visual token that of its representative patch, the
-text behind the image continues from P patches and not from N.
+A prompt is text with placeholders of its images in it, in one run or several. A reduced one has N
+visual slots among its text instead of V placeholders. Its tokens keep the position ids they would
+have had in the unreduced one: a visual token that of its representative, and the text behind an
+image continues from its placeholders and not from what is left of them. What a position id is, one
+number or an axis each for time, height and width, does not matter here: it is gathered.
 """
 
 from typing import NamedTuple
@@ -13,47 +15,116 @@ from torch import Tensor
 from hybrid.merging import at_least_float32
 
 
+class Spots(NamedTuple):
+    """Where text and placeholders stand in unreduced prompts [B, S].
+
+    Attributes:
+        text: [B, T] int64, the index of each text token, padding among them.
+        image: [B, V] int64, the index of each placeholder; past a prompt's own count anything.
+        before: [B, V] int64, how many of the T text tokens stand in front of each, never falling.
+    """
+
+    text: Tensor
+    image: Tensor
+    before: Tensor
+
+
+def spots_of(is_image: Tensor, placeholders: int, texts: int | None = None) -> Spots:
+    """Find text and placeholders; nothing waits for the device.
+
+    Args:
+        is_image: [B, S] bool.
+        placeholders: V, the most that a prompt has.
+        texts: T, how many text tokens are taken of each prompt, its last ones, so that what is left
+            out is padding; S - V if not given, which is all of them where each prompt has V.
+    """
+    length = is_image.shape[1]
+    texts = length - placeholders if texts is None else texts
+    order = is_image.int().argsort(dim=1, stable=True)  # text first, both as they stand
+    count = is_image.sum(dim=1, keepdim=True)  # [B, 1]
+    skipped = length - count - texts
+    text = order.gather(1, skipped + torch.arange(texts, device=is_image.device))
+    nth = torch.arange(placeholders, device=is_image.device)
+    image = order.gather(1, (length - count + nth).clamp(max=length - 1))
+    before = (image - nth - skipped).masked_fill(nth >= count, 0).cummax(dim=1).values
+    return Spots(text, image, before)
+
+
+class Interleaved(NamedTuple):
+    """T text tokens with N slots among them: R = T + N places.
+
+    Attributes:
+        place: [B, N] int64, where each slot stands.
+        is_visual: [B, R] bool.
+        visual_slot: [B, R] int64, the slot that stands here (0 where text stands).
+        text: [B, R] int64, which text token stands here (any where a slot does).
+    """
+
+    place: Tensor
+    is_visual: Tensor
+    visual_slot: Tensor
+    text: Tensor
+
+
+def interleave(before: Tensor, texts: int) -> Interleaved:
+    """Put N slots between T = `texts` text tokens.
+
+    Args:
+        before: [B, N] int64, text tokens in front of each slot, never falling.
+    """
+    batch, slots = before.shape
+    length = texts + slots
+    place = before + torch.arange(slots, device=before.device)
+    is_visual = torch.zeros(batch, length, dtype=torch.bool, device=before.device)
+    is_visual = is_visual.scatter(1, place, True)
+    through = is_visual.cumsum(dim=1)  # slots up to here, this place included
+    visual_slot = (through - 1).masked_fill(~is_visual, 0)
+    text = (torch.arange(length, device=before.device) - through).masked_fill(is_visual, 0)
+    return Interleaved(place, is_visual, visual_slot, text)
+
+
 class Layout(NamedTuple):
-    """Where the tokens of a reduced sequence of length R = S - P + N come from.
+    """Where the tokens of a reduced sequence of length R = T + N come from.
 
     Attributes:
         visual_slot: [B, R] int64, the visual slot that stands here (0 where text stands).
         is_visual: [B, R] bool.
         source: [B, R] int64, the index in the unreduced sequence [B, S] that this token stands
-            for: itself for text, the representative patch for a visual token.
-        first: [B] int64, where the image starts, in the reduced and the unreduced sequence alike.
+            for: itself for text, the representative placeholder for a visual token.
+        place: [B, N] int64, where each slot stands in the reduced sequence.
     """
 
     visual_slot: Tensor
     is_visual: Tensor
     source: Tensor
-    first: Tensor
+    place: Tensor
+
+    @property
+    def first(self) -> Tensor:
+        """[B] int64, where the images start, in the reduced and the unreduced sequence alike."""
+        return self.place[:, 0]
 
 
-def layout(is_image: Tensor, position: Tensor, patches: int) -> Layout:
+def layout(spots: Spots, position: Tensor) -> Layout:
     """Lay out text and visual slots.
 
     Args:
-        is_image: [B, S] bool, the image placeholders: one run of `patches` in each row.
-        position: [B, N] int64, the representative patch of each visual slot.
-        patches: P, image placeholders per image.
+        spots: of the unreduced prompts.
+        position: [B, N] int64, which of its prompt's placeholders each visual slot stands for,
+            rising; 0 for padding, which stands behind what it follows.
     """
-    slots = position.shape[1]
-    first = is_image.int().argmax(dim=1)  # [B]
-    index = torch.arange(is_image.shape[1] - patches + slots, device=is_image.device)
-    behind_first = index - first[:, None]  # [B, R]
-    is_visual = (behind_first >= 0) & (behind_first < slots)
-    visual_slot = torch.where(is_visual, behind_first, 0)
-    text = torch.where(behind_first < 0, index, index + (patches - slots))
-    representative = first[:, None] + position.gather(1, visual_slot)
-    return Layout(visual_slot, is_visual, torch.where(is_visual, representative, text), first)
+    before = spots.before.gather(1, position).cummax(dim=1).values
+    place, is_visual, visual_slot, text = interleave(before, spots.text.shape[1])
+    representative = spots.image.gather(1, position).gather(1, visual_slot)
+    source = torch.where(is_visual, representative, spots.text.gather(1, text))
+    return Layout(visual_slot, is_visual, source, place)
 
 
 def consecutive_position_ids(valid: Tensor) -> Tensor:
     """Position ids [B, L] int64 that number the valid tokens 0..n-1.
 
-    Of the unreduced sequence these are the logical ones, to be read at `Layout.source`; of a
-    reduced sequence they are what a naive port uses (`rope="compact"`).
+    Of the unreduced sequence these are the logical ones of a model with one axis, to be read at
+    `Layout.source`; of a reduced sequence they are what a naive port uses (`rope="compact"`).
     """
     return (valid.long().cumsum(dim=1) - 1).clamp(min=0)
 

@@ -75,7 +75,8 @@ class TowerStage(Protocol):
 
 @dataclass(frozen=True)
 class Seen:
-    """What the tower saw, for a hand-over stage. What is not asked for is not computed.
+    """What the tower saw, for a hand-over stage: images of one size. What is not asked for is not
+    computed. A tower without CLS gives in its place how much each patch is attended to on average.
 
     Attributes:
         visual: N slots in raster order; features [B, N, D] in front of the projector.
@@ -83,8 +84,8 @@ class Seen:
         attention: () -> [B, H, P] float32 or wider, what CLS gave each patch in the last block
             that is read, a softmax over CLS and patches.
         keys: () -> [B, H, P, C] of the same block.
-        beyond: () -> what the block behind it would attend by, heads side by side: CLS's query
-            [B, 1, D] and the keys of CLS and patches [B, 1 + P, D]; projects for it.
+        beyond: () -> of the block behind it, as one head: what CLS would give each patch [B, P], a
+            softmax over CLS and patches, and their keys [B, P, D]; projects for it.
         project: features [B, n, D] -> the language model's width.
         seed: () -> [B] int64, a number for each prompt.
     """
@@ -119,10 +120,10 @@ def handed_over(visual: VisualTokens, choice: Choice) -> VisualTokens:
         features = rows(visual.features, slot)
     batch, slots = visual.valid.shape
     budget = slot.shape[1]
-    # Where each old slot went; one column more takes what padding would write.
+    # Where each old slot went; in one column more stands where a patch that was in none goes.
     went = slot.new_full((batch, slots + 1), budget)
-    new = torch.arange(budget, device=slot.device).expand_as(slot)
-    went = went.scatter(1, slot.masked_fill(~valid, slots), new)[:, :slots]
+    new = torch.arange(budget, device=slot.device).expand_as(slot).masked_fill(~valid, budget)
+    went = went.scatter(1, slot.masked_fill(~valid, slots), new)
     return VisualTokens(
         features=features,
         position=visual.position.gather(1, slot).masked_fill(~valid, 0),
@@ -180,19 +181,26 @@ class Standing(NamedTuple):
     """The visual slots in front of a layer.
 
     Attributes:
-        first: [B] int64, where they start in the prompt.
-        position: [B, N] int64, the patch that each stands for.
+        place: [B, N] int64, where each stands in the prompt, rising.
+        position: [B, N] int64, the placeholder that each stands for, 0 for the prompt's first: of
+            one image, the patch.
         present: [B, N] bool, False where none stands any more.
     """
 
-    first: Tensor
+    place: Tensor
     position: Tensor
     present: Tensor
 
-    def behind(self, kept: Kept, *, dropped: bool) -> "Standing":
-        """Those that are left: K slots, or the same N if the others are only hidden."""
-        if dropped:
-            return Standing(self.first, self.position.gather(1, kept.slot), kept.valid)
+    @property
+    def first(self) -> Tensor:
+        """[B] int64, where they start in the prompt."""
+        return self.place[:, 0]
+
+    def behind(self, kept: Kept, place: Tensor | None) -> "Standing":
+        """Those that are left: K slots at `place` [B, K], or the same N if the others are only
+        hidden."""
+        if place is not None:
+            return Standing(place, self.position.gather(1, kept.slot), kept.valid)
         slots = self.present.shape[1]
         nowhere = self.present.new_zeros(len(self.present), slots + 1)
         chosen = nowhere.scatter(1, kept.slot.masked_fill(~kept.valid, slots), True)[:, :slots]
@@ -212,7 +220,8 @@ class Read:
         scaling: of attention logits.
         valid: [B, R] bool, False for padding.
         standing: the N visual slots.
-        grid: patches of the image, high and wide.
+        count: () -> [B] int64, how many of its slots each sample keeps.
+        cells: () -> [B, N, 2] int64, the row and column of each slot's patch in its image.
         seed: () -> [B] int64, a number for each prompt.
         begun: () -> the prompt in front of layer 0, and where its image stands; laid out again.
     """
@@ -226,14 +235,14 @@ class Read:
     scaling: float
     valid: Tensor
     standing: Standing
-    grid: tuple[int, int]
+    count: Callable[[], Tensor]
+    cells: Callable[[], Tensor]
     seed: Callable[[], Tensor]
     begun: Callable[[], tuple[Prompt, Layout]]
 
     def of_image(self, rows: Tensor) -> Tensor:
         """The slots' rows of [B, R, ..]: [B, N, ..]."""
-        first, slots = self.standing.first, self.standing.present.shape[1]
-        places = first[:, None] + torch.arange(slots, device=first.device)
+        places = self.standing.place
         index = places.reshape(*places.shape, *(1,) * (rows.ndim - 2))
         return rows.gather(1, index.expand(*places.shape, *rows.shape[2:]))
 

@@ -131,7 +131,8 @@ class Looked(NamedTuple):
         return row
 
     def beyond(self) -> tuple[Tensor, Tensor]:
-        """CLS's query [B, 1, D] and all keys [B, 1 + P, D] of the block behind, heads side by side.
+        """What CLS would give each patch in the block behind, as one head: [B, P] float32 or wider,
+        and the patches' keys [B, P, D].
 
         Raises:
             ConfigError: the last block is read, so there is none behind it.
@@ -143,7 +144,10 @@ class Looked(NamedTuple):
             )
         normed = self.unread.layer_norm1(self.hidden)
         attention = self.unread.self_attn
-        return attention.q_proj(normed[:, :1]), attention.k_proj(normed)
+        query = at_least_float32(attention.q_proj(normed[:, :1]))
+        keys = at_least_float32(attention.k_proj(normed))
+        logits = query @ keys.transpose(1, 2) / keys.shape[2] ** 0.5  # [B, 1, 1 + P]
+        return logits.softmax(dim=2)[:, 0, 1:], keys[:, 1:]
 
 
 def _attention(module: Any, hidden: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,7 +17,7 @@ from bench.cost.budget import Counted, spent
 from bench.cost.count import counting
 from bench.cost.spending import TITLE, Budget, scaled
 from bench.cost.stages import WORDS
-from hybrid import HybridConfig, Keep, hybridize
+from hybrid import HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.inputs import Inputs
 from hybrid.methods import METHODS
 from hybrid.methods.dart import Dart
@@ -46,7 +46,7 @@ def prompt_of(llava: Any) -> Inputs:
     ids = torch.cat([torch.ones(1, 1, dtype=torch.long), image, torch.full((1, WORDS - 1), 5)], 1)
     side = llava.config.vision_config.image_size
     pixels = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-    return Inputs(ids, pixels, torch.ones_like(ids), padded=False)
+    return HybridLlava(llava, HybridConfig()).place(ids, pixels)
 
 
 @pytest.mark.parametrize("name", CONFIGS)

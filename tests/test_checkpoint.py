@@ -19,7 +19,7 @@ from bench.base.errors import UserError
 from bench.fixture import dataset
 from hybrid import ConfigError, HybridConfig, HybridLlava
 from hybrid.calibrate.towers import TowerSource
-from hybrid.checkpoint import load_llava
+from hybrid.checkpoint import load_model
 
 FIXTURE = Path(dataset.__file__).parent
 Weights = dict[str, Tensor]
@@ -95,7 +95,7 @@ def test_a_weight_that_is_not_there_is_an_error_and_not_a_random_one(
 def test_of_many_missing_weights_one_is_named_and_the_others_are_counted(tmp_path: Path) -> None:
     folder = copy_of_fixture(tmp_path / "model", without("multi_modal_projector"))
     with pytest.raises(ConfigError, match=r"linear_1\.bias and 3 more$"):
-        load_llava(folder, torch.float32)
+        load_model(folder, torch.float32)
 
 
 def test_weights_of_another_shape_are_one_line(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_weights_of_another_shape_are_one_line(tmp_path: Path) -> None:
 
     folder = copy_of_fixture(tmp_path / "model", wider)
     with pytest.raises(ConfigError, match="cannot load the checkpoint") as raised:
-        load_llava(folder, torch.float32)
+        load_model(folder, torch.float32)
     assert "\n" not in str(raised.value)
 
 
@@ -204,6 +204,6 @@ def test_a_weight_without_a_place_is_an_error_in_python_too(tmp_path: Path) -> N
 def test_pixels_of_another_size_are_named_by_it(shape: tuple[int, ...]) -> None:
     model = HybridLlava.from_pretrained(FIXTURE / "model", HybridConfig())
     ids = torch.tensor([[1] + [4] * 144 + [5]])
-    with pytest.raises(ConfigError, match=r"takes \[B, 3, 168, 168\]") as raised:
+    with pytest.raises(ConfigError, match=r"takes \[I, 3, 168, 168\]") as raised:
         model.generate(ids, torch.zeros(shape))
     assert str(shape) in str(raised.value)

@@ -16,7 +16,7 @@ from hybrid.pruning import (
     last_row_scores,
     random_scores,
 )
-from hybrid.rope import consecutive_position_ids, layout, unmerging
+from hybrid.rope import consecutive_position_ids, layout, spots_of, unmerging
 
 
 class Devices(TorchFunctionMode):
@@ -50,7 +50,7 @@ def all_pure_functions(meta: torch.device) -> list[Tensor]:
     results = (tokens, after, visual)  # nobody asked them to count forced merges: that is None
     made += [value for value in tree_leaves([vars(r) for r in results]) if value is not None]
     is_image = torch.zeros(2, 9, dtype=torch.bool, device=meta)
-    places = layout(is_image, visual.position, 6)
+    places = layout(spots_of(is_image, 6), visual.position)
     virtual = unmerging(places, is_image, visual.owner, 5, torch.float32)
     valid = torch.zeros(2, 8, dtype=torch.bool, device=meta)
     scores = last_row_scores(
@@ -58,7 +58,7 @@ def all_pure_functions(meta: torch.device) -> list[Tensor]:
     )
     counts = torch.zeros(9, dtype=torch.long, device=meta)
     kept = keep_top(scores, valid, counts, 3)
-    made += [*places, *virtual, scores, *kept, *kept_index(kept, places.first, 8, 5)]
+    made += [*places, *virtual, scores, *kept, *kept_index(kept, places.place, 8)]
     made += [causal_mask(valid), consecutive_position_ids(valid)]
     made += [
         additive(valid[:, None, None], torch.float16),

@@ -27,6 +27,7 @@ from hybrid.rope import (
     Unmerging,
     consecutive_position_ids,
     layout,
+    spots_of,
     unmerging,
 )
 
@@ -221,7 +222,7 @@ PROMPT = torch.tensor([[0, 0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 0, 0, 0]]).bool()
 
 def test_a_layout_of_two_prompts() -> None:
     """Three patches become two slots, which stand for patches 0 and 2, and for 1 and 2."""
-    places = layout(PROMPT, torch.tensor([[0, 2], [1, 2]]), 3)
+    places = layout(spots_of(PROMPT, 3), torch.tensor([[0, 2], [1, 2]]))
     assert places.first.tolist() == [2, 1]
     assert places.is_visual.int().tolist() == [[0, 0, 1, 1, 0, 0], [0, 1, 1, 0, 0, 0]]
     assert places.visual_slot.tolist() == [[0, 0, 0, 1, 0, 0], [0, 0, 1, 0, 0, 0]]
@@ -236,7 +237,7 @@ def test_positions_number_what_is_valid() -> None:
 def test_virtual_unmerging_of_two_prompts() -> None:
     """Patches 0 and 1 are slot 0 of the first prompt; 0 and 2 of the second."""
     owner = torch.tensor([[0, 0, 1], [0, 1, 0]])
-    places = layout(PROMPT, torch.tensor([[0, 2], [0, 1]]), 3)
+    places = layout(spots_of(PROMPT, 3), torch.tensor([[0, 2], [0, 1]]))
     virtual = unmerging(places, PROMPT, owner, 2, torch.float32)
     assert virtual.token.tolist() == [[0, 1, 2, 2, 3, 4, 5], [0, 1, 2, 1, 3, 4, 5]]
     assert virtual.share[0, 2].tolist() == [0, 0, 0.5, 0.5, 0, 0, 0]
@@ -342,7 +343,8 @@ def test_the_best_stay_in_order_ties_go_down_and_padding_never_stays() -> None:
 def test_a_sequence_is_cut_to_the_kept_slots() -> None:
     """Three of six places are visual, two of those are kept, or one; then text follows."""
     kept = Kept(torch.tensor([[0, 2], [1, 0]]), torch.tensor([[True, True], [True, False]]))
-    index, stays = kept_index(kept, torch.tensor([1, 2]), 6, 3)
+    index, stays, place = kept_index(kept, torch.tensor([[1, 2, 3], [2, 3, 4]]), 6)
+    assert place.tolist() == [[1, 2], [2, 3]]
     assert index.tolist() == [[0, 1, 3, 4, 5], [0, 1, 3, 2, 5]]
     assert stays.tolist() == [[True] * 5, [True, True, True, False, True]]
 
@@ -360,12 +362,12 @@ def test_virtual_shares_are_as_precise_as_what_is_attended_to(
     dtype: torch.dtype, precise: torch.dtype
 ) -> None:
     """A third is another number in float64 than in float32."""
-    is_image = torch.tensor([[True, True, True]])
+    is_image = torch.tensor([[True, True, True, False]])
     owner = torch.zeros(1, 3, dtype=torch.int64)
-    places = layout(is_image, torch.tensor([[0]]), 3)
+    places = layout(spots_of(is_image, 3), torch.tensor([[0]]))
     virtual = unmerging(places, is_image, owner, 1, dtype)
     assert virtual.share.dtype == precise
-    assert torch.equal(virtual.share[0, 0], torch.ones(3, dtype=precise) / 3)
+    assert torch.equal(virtual.share[0, 0, :3], torch.ones(3, dtype=precise) / 3)
 
 
 def test_log_sizes_are_as_precise_as_what_they_bias() -> None:

@@ -18,7 +18,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hybrid import HybridConfig, Keep, hybridize
-from hybrid.inputs import Inputs
 from hybrid.methods import METHODS
 from hybrid.state import State
 from tests.llavas import PATCHES, batch, every_config, random_llava
@@ -75,9 +74,10 @@ def test_every_tensor_stays_on_the_device_and_no_value_is_asked_for(
     placed = {name: on_cuda(tensor, mode) for name, tensor in vars(given).items()}
     for i, config in enumerate(every_config()):
         # No values, so no places of the longest: a batch is masked, or it is not.
-        inputs = Inputs(**placed, padded=(i + DTYPES.index(dtype)) % 2 == 0)
         with mode:
             model = hybridize(llava, config)
+            padded = (i + DTYPES.index(dtype)) % 2 == 0
+            inputs = replace(model.place(**placed), padded=padded)
             with Devices() as devices:
                 state = model.prefill(inputs, 3)
                 model.select(state)
@@ -95,9 +95,9 @@ def test_every_method_has_shapes_that_the_host_knows_and_decode_leaves_them(
     placed = {name: on_cuda(tensor, mode) for name, tensor in vars(given).items()}
     text = given.input_ids.shape[1] - PATCHES
     for i, (name, make) in enumerate(METHODS.items()):
-        inputs = Inputs(**placed, padded=i % 2 == 0)
         with mode:
             model = hybridize(llava, HybridConfig(method=(make(Keep(count=9)),)))
+            inputs = replace(model.place(**placed), padded=i % 2 == 0)
             with Devices() as devices:
                 state = model.prefill(inputs, 3)
                 before = shapes(state)

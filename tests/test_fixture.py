@@ -176,15 +176,15 @@ def test_training_runs_the_same_forward_pass_as_transformers() -> None:
     batch = tower.pictures(scenes.DEV_SEEDS[:2])
     lesson = lessons.questions(batch.scenes, 3, 5, vocab)
     image, _ = lessons.look(model, batch, None)
-    read = Reader(model)(image, lesson.ids, lessons.LAST, early="open", keep=144)
-    ours = model.lm_head(read.hidden)[:, lessons.LAST :]
+    read = Reader(model)(image, lesson.ids, Vocabulary.last, early="open", keep=144)
+    ours = model.lm_head(read.hidden)[:, Vocabulary.last :]
     image_ids = torch.full((6, 144), processor.tokenizer.convert_tokens_to_ids("<image>"))
     ids = lesson.ids.view(6, -1)
     with torch.no_grad():
         theirs = model(
             input_ids=torch.cat([ids[:, :3], image_ids, ids[:, 3:]], dim=1),
             pixel_values=batch.pixels.repeat_interleave(3, dim=0),
-        ).logits[:, 144 + lessons.LAST :]
+        ).logits[:, 144 + Vocabulary.last :]
     torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=1e-3)
 
 

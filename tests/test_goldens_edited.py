@@ -15,7 +15,7 @@ from bench.cost import recorded
 from bench.gates import cost, goldens
 from bench.goldens import store
 from bench.goldens.cases import cases
-from hybrid.rope import Layout, layout
+from hybrid.rope import Layout, Spots, layout
 
 CASE = "noise-keep-36"
 
@@ -78,8 +78,8 @@ def test_changed_code_fails_the_golden_gate_with_a_picture_and_the_right_code_pa
 ) -> None:
     assert exit_code(monkeypatch, "golden") == 0
 
-    def moved(is_image: Tensor, position: Tensor, patches: int) -> Layout:
-        right = layout(is_image, position, patches)
+    def moved(spots: Spots, position: Tensor) -> Layout:
+        right = layout(spots, position)
         return right._replace(source=(right.source - 1).clamp(min=0))
 
     monkeypatch.setattr(hybrid.model, "layout", moved)

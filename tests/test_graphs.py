@@ -162,7 +162,8 @@ def test_each_input_alone_reaches_a_replay(
         "pixel_values": -first.pixel_values,
         "attention_mask": torch.cat([torch.zeros(2, 3).long(), first.attention_mask[:, 3:]], dim=1),
     }
-    other = replace(first, **{name: changed[name]}, padded=True)
+    given = {key: getattr(first, key) for key in vars(batch(1))} | {name: changed[name]}
+    other = replace(eager.place(**given), padded=True)
     expected = eager.prefill(other, 2).logits
     torch.testing.assert_close(graphed.prefill(other, 2).logits, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(expected, eager.prefill(first, 2).logits, rtol=1e-3, atol=1e-3)

@@ -280,17 +280,24 @@ def test_a_config_that_does_not_fit_the_model_is_refused(
         hybridize(llava, config)
 
 
-def test_a_prompt_needs_exactly_one_image(llava: LlavaForConditionalGeneration) -> None:
+def test_placeholders_are_those_of_the_images(llava: LlavaForConditionalGeneration) -> None:
     model, given = hybridize(llava, HybridConfig()), batch(1)
     without = torch.where(given.input_ids == IMAGE_TOKEN, 5, given.input_ids)
     twice = torch.cat([given.input_ids, given.input_ids], dim=1)
-    for ids in (without, twice):
-        with pytest.raises(ConfigError, match="prompt 0 holds"):
-            model.place(ids, given.pixel_values)
+    with pytest.raises(ConfigError, match="1 of 1 images have no placeholders in any prompt"):
+        model.place(without, given.pixel_values)
+    with pytest.raises(ConfigError, match="36 image placeholders in a row, and there is no image"):
+        model.place(twice, given.pixel_values)
+    with pytest.raises(ConfigError, match="prompt 0 holds 36 image placeholders in a row, and"):
+        model.place(given.input_ids)
+    broken = given.input_ids.clone()
+    broken[0, 4 + PATCHES // 2] = 5
+    with pytest.raises(ConfigError, match="18 image placeholders in a row, and the next image tak"):
+        model.place(broken, given.pixel_values)
     bare = given.input_ids[:, : 4 + PATCHES]
     with pytest.raises(ConfigError, match="prompt 0 ends with its image"):
         model.place(bare, given.pixel_values)
-    with pytest.raises(ConfigError, match="1 prompts but 2 images"):
+    with pytest.raises(ConfigError, match="1 of 2 images have no placeholders"):
         model.place(given.input_ids, given.pixel_values.repeat(2, 1, 1, 1))
 
 

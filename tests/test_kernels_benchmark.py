@@ -21,7 +21,7 @@ from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
 from hybrid.merging import Tokens, merge
 from hybrid.pruning import Kept, keep_counts, keep_top, kept_index, last_row_scores
-from hybrid.rope import layout
+from hybrid.rope import layout, spots_of
 from hybrid.state import State
 
 THREADS = 2
@@ -78,7 +78,8 @@ def is_image(size: Size) -> Tensor:
 
 def pruned(size: Size, scores: Tensor, counts: Tensor, first: Tensor) -> tuple[Kept, Tensor]:
     kept = keep_top(scores, torch.ones_like(scores, dtype=torch.bool), counts, size.keep)
-    return kept, kept_index(kept, first, size.length, size.patches)[0]
+    place = first[:, None] + torch.arange(size.patches)
+    return kept, kept_index(kept, place, size.length).source
 
 
 @pytest.mark.benchmark(group="merge step")
@@ -92,7 +93,7 @@ def test_merge_step(benchmark: Any, size: Size) -> None:
 @pytest.mark.benchmark(group="mapping")
 def test_mapping(benchmark: Any, size: Size) -> None:
     position = torch.arange(0, size.patches, 2)[None]
-    places = benchmark(layout, is_image(size), position, size.patches)
+    places = benchmark(layout, spots_of(is_image(size), size.patches), position)
     assert places.source.shape == (1, size.length - size.patches // 2)
 
 

@@ -57,9 +57,11 @@ def test_the_block_behind_projects_as_in_transformers_and_there_must_be_one() ->
     with torch.inference_mode():
         tower(pixels)
         theirs = given.copy()
-        query, keys = VisionTower(tower, -2, remembers=True).look(pixels).beyond()
-        torch.testing.assert_close(query, theirs["q_proj"][:, :1])
-        torch.testing.assert_close(keys, theirs["k_proj"])
+        row, keys = VisionTower(tower, -2, remembers=True).look(pixels).beyond()
+        query, key = theirs["q_proj"][:, :1], theirs["k_proj"]
+        logits = query @ key.transpose(1, 2) / key.shape[2] ** 0.5
+        torch.testing.assert_close(row, logits.softmax(dim=2)[:, 0, 1:])
+        torch.testing.assert_close(keys, key[:, 1:])
         with pytest.raises(ConfigError, match="vision_feature_layer reads the last one"):
             VisionTower(tower, -1, remembers=True).look(pixels).beyond()
 

@@ -1,7 +1,7 @@
 """Each method's rule against the same rule said plainly, in float64: random cases and hard ones."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
@@ -37,7 +37,7 @@ from hybrid.reference.methods import (
     stands_for,
     visionzip,
 )
-from hybrid.rope import Layout, layout
+from hybrid.rope import Layout, layout, spots_of
 from hybrid.stages import LanguageStage, Read, Seen, Standing
 from hybrid.state import Sequence
 from hybrid.vision import VisionTower
@@ -77,13 +77,25 @@ CASES = pytest.mark.parametrize(
 )
 
 
+@dataclass(frozen=True)
+class Beyond:
+    """What `Seen.beyond` says of CLS's query [B, 1, D] and the keys of CLS and patches."""
+
+    query: Tensor
+    keys: Tensor
+
+    def __call__(self) -> tuple[Tensor, Tensor]:
+        logits = self.query @ self.keys.transpose(1, 2) / WIDTH**0.5
+        return logits.softmax(dim=2)[:, 0, 1:], self.keys[:, 1:]
+
+
 def seen_of(make: str, seed: int) -> tuple[Seen, Tensor, Tensor]:
     """Four images, unpadded: also what CLS attended to, and the keys."""
     generator = torch.Generator().manual_seed(seed)
     features = MAKERS[make](generator, ROWS, PATCHES, WIDTH)
     keys = MAKERS[make](generator, ROWS, HEADS, PATCHES, DEPTH)
     attention = random_rows(generator, ROWS, HEADS, PATCHES).softmax(dim=2)
-    beyond = (
+    beyond = Beyond(
         random_rows(generator, ROWS, 1, WIDTH),
         MAKERS[make](generator, ROWS, 1 + PATCHES, WIDTH),
     )
@@ -97,7 +109,7 @@ def seen_of(make: str, seed: int) -> tuple[Seen, Tensor, Tensor]:
         (SIDE, SIDE),
         lambda: attention,
         lambda: keys,
-        lambda: beyond,
+        beyond,
         lambda x: x @ projection,
         lambda: torch.arange(ROWS),
     )
@@ -106,8 +118,12 @@ def seen_of(make: str, seed: int) -> tuple[Seen, Tensor, Tensor]:
 
 def sharpened(seen: Seen, by: float) -> Seen:
     """With all logits of the block behind so many times as large."""
-    query, keys = seen.beyond()
-    return replace(seen, beyond=lambda: (query * by, keys))
+    assert isinstance(seen.beyond, Beyond)
+    return replace(seen, beyond=replace(seen.beyond, query=seen.beyond.query * by))
+
+
+def cells_at(position: Tensor) -> Callable[[], Tensor]:
+    return lambda: torch.stack([position // SIDE, position % SIDE], dim=-1)
 
 
 def read_of(make: str, seed: int) -> Read:
@@ -124,7 +140,7 @@ def read_of(make: str, seed: int) -> Read:
     position, index = torch.arange(PATCHES).expand(ROWS, -1), torch.arange(length)
     valid = index >= torch.arange(ROWS)[:, None]
     is_image = (index >= first[:, None]) & (index < first[:, None] + PATCHES)
-    places = layout(is_image, position, PATCHES)
+    places = layout(spots_of(is_image, PATCHES), position)
     return Read(
         hidden=hidden,
         query=query,
@@ -134,11 +150,18 @@ def read_of(make: str, seed: int) -> Read:
         normed=lambda x: x * 2,
         scaling=DEPTH**-0.5,
         valid=valid,
-        standing=Standing(first, position, torch.ones_like(position).bool()),
-        grid=(SIDE, SIDE),
+        standing=Standing(places.place, position, torch.ones_like(position).bool()),
+        count=lambda: torch.full((ROWS,), PATCHES),
+        cells=cells_at(position),
         seed=lambda: torch.arange(ROWS),
         begun=lambda: (Sequence(begun, index, valid), places),
     )
+
+
+def asked(read: Read, keep: Keep) -> Read:
+    """The same at a budget."""
+    counts = torch.tensor(keep_counts(keep, PATCHES))
+    return replace(read, count=lambda: counts[read.standing.present.sum(dim=1)])
 
 
 def kept(scores: Tensor, keep: Keep) -> list[list[int]]:
@@ -166,6 +189,7 @@ def rows_of(read: Read, rows: slice) -> Read:
         own=lambda: own,
         valid=read.valid[rows],
         standing=Standing(*(tensor[rows] for tensor in read.standing)),
+        cells=cells_at(read.standing.position[rows]),
         begun=lambda: (begun, part),
     )
 
@@ -198,7 +222,7 @@ def without_gaps(read: Read, row: int) -> tuple[Read, list[int]]:
     index = torch.arange(len(left))
     is_image = ((index >= first) & (index < first + len(slots)))[None]
     valid = torch.ones_like(is_image)
-    places = layout(is_image, torch.arange(len(slots))[None], len(slots))
+    places = layout(spots_of(is_image, len(slots)), torch.arange(len(slots))[None])
     return replace(
         alone,
         hidden=alone.hidden[:, left],
@@ -207,7 +231,8 @@ def without_gaps(read: Read, row: int) -> tuple[Read, list[int]]:
         unrotated=lambda: unrotated,
         own=lambda: own,
         valid=valid,
-        standing=Standing(first, position, present),
+        standing=Standing(places.place, position, present),
+        cells=cells_at(position),
         begun=lambda: (Sequence(begun, index, valid), places),
     ), slots
 
@@ -226,16 +251,18 @@ IN_A_LAYER: dict[str, Callable[[Keep], LanguageStage]] = {
 @CASES
 def test_padding_empty_slots_and_neighbours_do_not_count(make: str, seed: int) -> None:
     """What stays is what stays of the prompt alone, without them: the case that oracles are for."""
-    read, keep = with_gaps(read_of(make, seed)), Keep(count=12)
-    for name, stage in IN_A_LAYER.items():
+    read = with_gaps(read_of(make, seed))
+    for (name, stage), keep in product(IN_A_LAYER.items(), map(Keep.parse, ("12", "0.5"))):
         for rows in (slice(0, ROWS), slice(2, 3)):
-            part = rows_of(read, rows)
+            part = asked(rows_of(read, rows), keep)
             counts = torch.tensor(keep_counts(keep, PATCHES))
-            found = keep_top(stage(keep).scores(part), part.standing.present, counts, 12)
+            scores = stage(keep).scores(part)
+            found = keep_top(scores, part.standing.present, counts, int(counts[-1]))
             for row, now in zip(range(ROWS)[rows], found.slot.tolist(), strict=True):
                 alone, slots = without_gaps(read, row)
-                scores = stage(keep).scores(alone)[0].tolist()
-                assert now == [slots[place] for place in best(scores, 12)], (name, row)
+                plain = stage(keep).scores(asked(alone, keep))[0].tolist()
+                count = keep.of(len(slots))
+                assert now[:count] == [slots[at] for at in best(plain, count)], (name, row)
 
 
 @CASES
@@ -256,7 +283,8 @@ def test_visionzip(make: str, seed: int, count: int) -> None:
 def test_prumerge_plus(make: str, seed: int) -> None:
     for by in (1.0, 6.0):  # attention with few outliers, and with many
         seen = sharpened(seen_of(make, seed)[0], by)
-        query, keys = seen.beyond()
+        assert isinstance(seen.beyond, Beyond)
+        query, keys = seen.beyond.query, seen.beyond.keys
         for count, nearest in ((1, 32), (9, 3), (20, 32), (PATCHES - 1, 3)):
             with pytest.MonkeyPatch.context() as patched:
                 patched.setattr("hybrid.methods.prumerge.NEAREST", nearest)
@@ -342,7 +370,7 @@ def test_dart(make: str, seed: int) -> None:
     read = read_of(make, seed)
     for count in (4, 9, 12, 17, 20, PATCHES):
         keep = Keep(count=count)
-        found = kept(Dart(keep).scores(read), keep)
+        found = kept(Dart(keep).scores(asked(read, keep)), keep)
         for row in range(ROWS):
             first = int(read.standing.first[row])
             image = range(first, first + PATCHES)

@@ -18,7 +18,7 @@ from hybrid.pruning import (
     rank_scores,
 )
 from hybrid.reference import keep_best, softmax_attention
-from hybrid.rope import consecutive_position_ids, layout, unmerging
+from hybrid.rope import consecutive_position_ids, layout, spots_of, unmerging
 
 SETTINGS = settings(max_examples=100, deadline=None, derandomize=True)
 KEEPS = st.one_of(
@@ -106,7 +106,7 @@ def test_the_layout_is_text_visual_tokens_text_at_their_logical_positions(
     patches = len(rows[0].owner)
     slots = min(patches, max(len(r.scores) for r in rows) + spare)
     case = padded(rows, slots)
-    places = layout(case.is_image, case.position, patches)
+    places = layout(spots_of(case.is_image, patches), case.position)
     valid = torch.where(
         places.is_visual,
         case.present.gather(1, places.visual_slot),
@@ -135,9 +135,9 @@ def test_pruning_keeps_the_best_in_order_and_their_logical_positions(
     case = padded(rows, slots)
     counts = torch.tensor(keep_counts(keep, slots))
     kept = keep_top(case.scores, case.present, counts, int(counts.max()))
-    places = layout(case.is_image, case.position, patches)
+    places = layout(spots_of(case.is_image, patches), case.position)
     length = places.source.shape[1]
-    index, stays = kept_index(kept, places.first, length, slots)
+    index, stays, _ = kept_index(kept, places.place, length)
     logical = consecutive_position_ids(case.attention_mask.bool()).gather(1, places.source)
     for i, row in enumerate(rows):
         expected = keep_best(row.scores, keep)
@@ -170,7 +170,7 @@ def test_virtual_unmerging_puts_each_token_at_all_of_its_patches(rows: list[Samp
     patches = len(rows[0].owner)
     slots = max(len(r.scores) for r in rows)
     case = padded(rows, slots)
-    places = layout(case.is_image, case.position, patches)
+    places = layout(spots_of(case.is_image, patches), case.position)
     virtual = unmerging(places, case.is_image, case.owner, slots, torch.float32)
     length = case.is_image.shape[1]
     expanded = torch.randn(len(rows), 2, length, 3)

@@ -13,7 +13,9 @@ from types import SimpleNamespace
 from typing import NoReturn
 
 import pytest
+import torch
 import torch.distributed as dist
+from transformers import LlavaConfig
 
 import bench.evaluation.runs.evaluate
 import bench.report.terminal  # noqa: F401  both for the command, before it is forked
@@ -23,6 +25,7 @@ from bench.evaluation.runs.identity import code_files
 from bench.evaluation.runs.lock import locked, sees_mark
 from bench.evaluation.runs.ranks import joined
 from bench.trust.mutants.forks import forked
+from tests.checkpoints import FIXTURE
 
 RUN = ("run", "--data", "tiny-mmbench", "--model", "tiny_hybrid", "--limit", "2")
 LOCK = Path("out") / "tiny_hybrid" / ".tiny-mmbench.lock"
@@ -229,9 +232,11 @@ def test_ranks_that_would_run_different_things_are_told_which(
 
 
 def with_weights(digest: str) -> Callable[[pytest.MonkeyPatch], None]:
-    """Loads a checkpoint that is nothing but its digest."""
+    """Loads a checkpoint that is nothing but its digest and its shape."""
     files = {"model.safetensors": digest}
-    checkpoint = SimpleNamespace(weights_hash=digest, processor_hash="-", files=files)
+    shape = LlavaConfig.from_pretrained(FIXTURE / "model")
+    llava = SimpleNamespace(config=shape, dtype=torch.float32)
+    checkpoint = SimpleNamespace(llava=llava, weights_hash=digest, processor_hash="-", files=files)
     answerer = SimpleNamespace(sizes=SimpleNamespace(demand=lambda tasks: None))
 
     def prepare(patch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from bench.gates.sync.scenarios import watch_hybrid
 from bench.timing.arms import tower_tokens
 from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.config import RopeMode
-from hybrid.inputs import Inputs
 from hybrid.methods.dtome import DToMe
 from hybrid.methods.tome import ToMe
 from hybrid.reference import Oracle
@@ -183,7 +182,7 @@ def test_cached_decode_is_what_reading_everything_again_says(llava: Any) -> None
             model.decode(state)
             ids = torch.cat([inputs.input_ids, said], dim=1)
             mask = torch.cat([inputs.attention_mask, torch.ones_like(said)], dim=1)
-            again = model.prefill(Inputs(ids, inputs.pixel_values, mask, padded=True), 1)
+            again = model.prefill(model.place(ids, inputs.pixel_values, mask), 1)
             assert_near(state.logits, again.logits)
 
 

@@ -100,7 +100,7 @@ def inputs_of(llava: Any, batch: int) -> Inputs:
     ids = torch.empty(batch, WORDS + patches, dtype=torch.long, device="meta")
     size = (batch, 3, vision.image_size, vision.image_size)
     pixels = torch.empty(size, dtype=llava.dtype, device="meta")
-    return Inputs(ids, pixels, torch.empty_like(ids), padded=False)
+    return HybridLlava(llava, HybridConfig()).place(ids, pixels)
 
 
 def _hybrid(model: HybridLlava, inputs: Inputs) -> Stages:

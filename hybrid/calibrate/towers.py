@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import AutoConfig, LlavaProcessor
 
-from hybrid.architecture import check_architecture
-from hybrid.checkpoint import load_llava
-from hybrid.config import ConfigError, HybridConfig
+from hybrid.checkpoint import load_model
+from hybrid.config import ConfigError
+from hybrid.families.llava import Llava
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class TowerSource:
         """
         try:
             config: Any = AutoConfig.from_pretrained(checkpoint)
-            check_architecture(config, HybridConfig())
+            Llava.check(config)
             config.text_config.num_hidden_layers = 0
-            llava: Any = load_llava(checkpoint, "auto", config)
+            llava: Any = load_model(checkpoint, "auto", config)
             tower = llava.model.vision_tower
             digest = hashlib.sha256()
             for weight in tower.parameters():

@@ -30,11 +30,6 @@ class Stages:
     hand_over: tuple[HandOverStage, ...]
     language: tuple[LanguageStage, ...]
 
-    @property
-    def leaves_padding(self) -> bool:
-        """Whether images of a batch may come to the language model in different numbers."""
-        return self.tower is not None
-
 
 METHODS: dict[str, Callable[[Keep], object]] = {
     "tome": ToMe,

@@ -53,18 +53,20 @@ class Grid(HandOverStage):
 
     by_patch: ClassVar[bool] = True
 
-    def every(self, slots: int) -> int:
+    def every(self, high: int, wide: int) -> int:
         """k."""
-        side = isqrt(slots)
-        allowed = (k for k in range(1, side) if len(range(0, side, k)) ** 2 <= self.keep.of(slots))
-        return next(allowed, side)
+        room = self.keep.of(high * wide)
+        steps = range(1, max(high, wide))
+        allowed = (k for k in steps if len(range(0, high, k)) * len(range(0, wide, k)) <= room)
+        return next(allowed, max(high, wide))
 
     def slots_of(self, slots: int) -> int:
-        return len(range(0, isqrt(slots), self.every(slots))) ** 2
+        side = isqrt(slots)
+        return len(range(0, side, self.every(side, side))) ** 2
 
     def choose(self, seen: Seen) -> Choice:
         (high, wide), device = seen.grid, seen.visual.position.device
-        every = self.every(high * wide)
+        every = self.every(high, wide)
         rows = torch.arange(0, high, every, device=device)
         columns = torch.arange(0, wide, every, device=device)
         slot = (rows[:, None] * wide + columns).flatten().expand(len(seen.visual.valid), -1)
@@ -73,19 +75,27 @@ class Grid(HandOverStage):
 
 @dataclass(frozen=True)
 class Pool(HandOverStage):
-    """Means over windows, as many a side as `keep` allows; each stands at its first patch."""
+    """Means over windows, as many as `keep` allows, in rows and columns as the image has; each
+    stands at its first patch."""
 
     by_patch: ClassVar[bool] = True
+
+    def windows(self, high: int, wide: int) -> tuple[int, int]:
+        """How many, high and wide, of the image's own shape."""
+        kept = self.keep.of(high * wide)
+        rows = max(1, isqrt(kept * high // wide))
+        return rows, max(1, min(isqrt(kept * wide // high), kept // rows))
 
     def slots_of(self, slots: int) -> int:
         return isqrt(self.keep.of(slots)) ** 2
 
     def choose(self, seen: Seen) -> Choice:
         (high, wide), features = seen.grid, seen.visual.features
-        side = isqrt(self.slots_of(high * wide))
+        rows, columns = self.windows(high, wide)
         image = features.transpose(1, 2).reshape(len(features), -1, high, wide)
-        pooled = adaptive_avg_pool2d(image, side).flatten(2).transpose(1, 2)
-        window = torch.arange(side, device=features.device)
-        slot = (window * high // side)[:, None] * wide + window * wide // side
+        pooled = adaptive_avg_pool2d(image, (rows, columns)).flatten(2).transpose(1, 2)
+        row = torch.arange(rows, device=features.device) * high // rows
+        column = torch.arange(columns, device=features.device) * wide // columns
+        slot = row[:, None] * wide + column
         slot = slot.flatten().expand(len(features), -1)
         return whole(slot, pooled)

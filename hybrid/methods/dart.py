@@ -20,8 +20,7 @@ PIVOTS = 4  # of the image, and as many of the text behind it
 
 @dataclass(frozen=True)
 class Dart:
-    """keep: tokens that stay, 4 + 8 t by the rule and what is over by place. Behind merging, the t
-    of a share is that of all slots."""
+    """keep: tokens that stay, 4 + 8 t by the rule and what is over by place."""
 
     keep: Keep
     layer: int = 2
@@ -35,7 +34,7 @@ class Dart:
         ours = read.of_image(sizes).masked_fill(~standing.present, float("-inf"))
         pivots = ours.argsort(dim=1, descending=True, stable=True)[:, : min(PIVOTS, slots)]
         index = torch.arange(sizes.shape[1], device=sizes.device)
-        behind = (index >= standing.first[:, None] + slots) & read.valid
+        behind = (index > standing.place[:, -1:]) & read.valid
         text = sizes.masked_fill(~behind, float("-inf")).argsort(
             dim=1, descending=True, stable=True
         )
@@ -43,9 +42,10 @@ class Dart:
         alike = asked @ image.transpose(1, 2)  # [B, 8, N]
 
         scores = ours.new_zeros(ours.shape).scatter(1, pivots, 2.0)
-        each = max(self.keep.of(slots) - PIVOTS, 0) // (2 * PIVOTS)
+        each = (read.count()[:, None] - PIVOTS).clamp(min=0) // (2 * PIVOTS)  # [B, 1]
+        taken = (torch.arange(slots, device=each.device) < each).to(scores.dtype)  # [B, N]
         for row in alike.unbind(dim=1):
             free = (scores == 0) & standing.present
-            least = row.masked_fill(~free, float("inf")).argsort(dim=1, stable=True)[:, :each]
-            scores = scores.scatter(1, least, 1.0)
+            least = row.masked_fill(~free, float("inf")).argsort(dim=1, stable=True)
+            scores = scores.scatter_reduce(1, least, taken, "amax")
         return scores

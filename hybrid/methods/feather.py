@@ -52,7 +52,6 @@ class FeatherStage:
         scores = last_row_scores(query[:, :, -1:], keys, read.standing.present, read.scaling)
         if not self.every:
             return scores
-        wide = read.grid[1]
-        row, column = read.standing.position // wide, read.standing.position % wide
+        row, column = read.cells().unbind(dim=-1)
         on_grid = (row % self.every == 0) & (column % self.every == 0)
         return torch.where(on_grid, scores + 1, scores)

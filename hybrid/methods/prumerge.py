@@ -37,16 +37,14 @@ class PruMerge(HandOverStage):
         index = torch.arange(patches, device=features.device)
         if kept == patches:
             return whole(index.expand(batch, -1))
-        query, keys = (at_least_float32(each) for each in seen.beyond())
-        logits = query @ keys.transpose(1, 2) / keys.shape[2] ** 0.5  # [B, 1, 1 + P]
-        attention = logits.softmax(dim=2)[:, 0, 1:]
+        attention, keys = (at_least_float32(each) for each in seen.beyond())
         stays = staying(attention, kept - 1)
         dropped = attention.masked_fill(stays, 0.0)
         most = attention.masked_fill(stays, float("-inf")).argmax(dim=1, keepdim=True)
         handed = stays.scatter(1, most, True)
         slot = torch.where(handed, index, patches).sort(dim=1).values[:, :kept]
 
-        unit = torch.nn.functional.normalize(keys[:, 1:], dim=2)
+        unit = torch.nn.functional.normalize(keys, dim=2)
         alike = rows(unit, slot) @ unit.transpose(1, 2)  # [B, K, P]
         alike = alike.masked_fill(slot[..., None] == index, float("-inf"))
         order = alike.argsort(dim=2, descending=True, stable=True)

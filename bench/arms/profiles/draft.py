@@ -22,8 +22,7 @@ from bench.base.shell import shell_line
 from bench.tasks import Task, load_task
 from bench.tasks.sources.hub import PREFIX
 from bench.tasks.task import Kind
-from hybrid import HybridConfig
-from hybrid.architecture import check_architecture
+from hybrid.families.llava import Llava
 
 LATENCY = """\
 # [gates.latency]                    # what `python -m bench latency` asks; uncomment all of it
@@ -67,7 +66,7 @@ def draft(checkpoint: str, data: dict[Kind, str], out: Path) -> Draft:
     path = str(expanded(checkpoint)) if checkpoint.startswith("~") else checkpoint
     config = checked_config(path)
     demand_safetensors(path)
-    check_architecture(config, HybridConfig())
+    Llava.check(config)
     load_processor(path, config)
     tasks = {kind: _readable(kind, source) for kind, source in data.items()}
     vision: Any = config.vision_config

@@ -11,7 +11,6 @@ from bench.gates.method.spies import Spy, spied, spied_below
 from bench.gates.method.trial import STEPS, Rows, Trial, apart
 from bench.gates.sync.scenarios import watch_hybrid
 from hybrid import HybridLlava, Keep
-from hybrid.inputs import Inputs
 from hybrid.stages import Choice
 from hybrid.state import State
 
@@ -107,7 +106,7 @@ def cached(trial: Trial) -> Found:
         ids = torch.cat([inputs.input_ids, new], dim=1)
         for spy, each in zip(spies, said, strict=True):
             spy.replayed = [each]
-        again = model.prefill(Inputs(ids, inputs.pixel_values, mask, padded=True), 1)
+        again = model.prefill(model.place(ids, inputs.pixel_values, mask), 1)
         worst = max(worst, apart(state.logits, again.logits))
     return near(worst, "decoding from the cache answers otherwise than reading everything again")
 

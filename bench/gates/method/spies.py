@@ -91,13 +91,9 @@ def _parts(given: Any) -> Iterator[tuple[str, Any]]:
 def spied(model: HybridLlava) -> list[Spy]:
     """Put a spy in front of each of the model's hand-over and language stages, in that order."""
     hand_over = [Spy(stage) for stage in model.stages.hand_over]
-    language = [Spy(stage) for stage, _, _ in model.cuts]
-    stands_in: Any = tuple(hand_over)
-    model.stages = replace(model.stages, hand_over=stands_in)
-    model.cuts = [
-        (_as_stage(spy), budget, counts)
-        for spy, (_, budget, counts) in zip(language, model.cuts, strict=True)
-    ]
+    language = [Spy(stage) for stage in model.stages.language]
+    stands_in: Any = {"hand_over": tuple(hand_over), "language": tuple(language)}
+    model.stages = replace(model.stages, **stands_in)
     return [*hand_over, *language]
 
 
@@ -109,7 +105,3 @@ def spied_below(model: HybridLlava) -> list[Spy]:
             spies.append(Spy(stage))
             setattr(vision, place, spies[-1])
     return spies
-
-
-def _as_stage(spy: Spy) -> Any:
-    return spy

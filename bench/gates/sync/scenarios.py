@@ -21,15 +21,23 @@ from bench.syncs.stages import (
     prefill_then_decode,
 )
 from bench.syncs.watch import current_watch, unwatched
+from hybrid.inputs import Inputs, tensors_of
 from hybrid.model import HybridLlava
 from hybrid.stopping import EndWatch
 
-TRANSFORMERS_STAGES: Mapping[str, Label] = {
+ANY: Mapping[str, Label] = {
     "forward": prefill_then_decode,
-    "vision_tower": "vision",
-    "multi_modal_projector": "projector",
     "language_model.layers.*": "layer {index}",
 }
+LLAVA: Mapping[str, Label] = {
+    **ANY, "vision_tower": "vision", "multi_modal_projector": "projector"
+}  # fmt: skip
+TRANSFORMERS_STAGES: Mapping[str, Mapping[str, Label]] = {
+    "llava": LLAVA,
+    "llava_next": LLAVA,
+    "qwen2_5_vl": {**ANY, "visual": "vision", "visual.merger": "projector"},
+}
+"""By `model_type`."""
 
 
 @contextmanager
@@ -58,24 +66,32 @@ def hybrid_stages(model: HybridLlava) -> Iterator[None]:
 def watch_hybrid(
     model: HybridLlava,
     input_ids: Tensor,
-    pixel_values: Tensor,
+    pixel_values: Tensor | None = None,
     attention_mask: Tensor | None = None,
     *,
     max_new_tokens: int,
     stack: bool = False,
+    **images: Tensor,
 ) -> tuple[Report, Tensor]:
     """One `HybridLlava.generate` under the CPU tier: the report, and ids [B, S + T]."""
     with hybrid_stages(model), detect_syncs(device=model.device, stack=stack) as report:
-        ids = model.generate(input_ids, pixel_values, attention_mask, max_new_tokens=max_new_tokens)
+        ids = model.generate(
+            input_ids,
+            pixel_values,
+            attention_mask,
+            max_new_tokens=max_new_tokens,
+            trace=False,
+            **images,
+        )
     return report, ids
 
 
 def watch_transformers(
     model: Any, inputs: Mapping[str, object], *, max_new_tokens: int, stack: bool = False
 ) -> tuple[Report, Tensor]:
-    """One greedy `generate` of transformers' LLaVA, whose inputs are on its device already."""
+    """One greedy `generate` of transformers' own, whose inputs are on its device already."""
     with (
-        label_stages(model, TRANSFORMERS_STAGES),
+        label_stages(model, TRANSFORMERS_STAGES[model.config.model_type]),
         detect_syncs(device=model.device, stack=stack) as report,
     ):
         ids: Tensor = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False)
@@ -90,10 +106,16 @@ def _layer(_call: int, index: int, *_args: object, **_kwargs: object) -> str:
     return f"layer {index}"
 
 
-def _unwatched(function: Callable[..., Any]) -> Callable[..., Any]:
-    def quiet(*args: Any, **kwargs: Any) -> Any:
+def _unwatched(place: Callable[..., Inputs]) -> Callable[..., Inputs]:
+    """What it made on the host is on the device behind it, where on the CPU nothing is copied."""
+
+    def quiet(*args: Any, **kwargs: Any) -> Inputs:
         with unwatched():
-            return function(*args, **kwargs)
+            inputs = place(*args, **kwargs)
+        if watch := current_watch():
+            for tensor in tensors_of(inputs):
+                watch.places.put(tensor, Place.DEVICE)
+        return inputs
 
     return quiet
 

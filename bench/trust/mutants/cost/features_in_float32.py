@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava._lay_out",
-    old="features = self.projector(visual.features).to(text.dtype)",
-    new="features = self.projector(visual.features).float().to(text.dtype)",
+    old="features = self.family.embed(visual, inputs).to(text.dtype)",
+    new="features = self.family.embed(visual, inputs).float().to(text.dtype)",
     source=MADE,
     expected=("cost",),
 )

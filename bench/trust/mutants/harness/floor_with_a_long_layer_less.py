@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.model:HybridLlava.layer_slots",
+    target="hybrid.model:HybridLlava.layer_slots_of",
     old="(stage.layer - len(counts))",
     new="(stage.layer - 1 - len(counts))",
     source=MADE,

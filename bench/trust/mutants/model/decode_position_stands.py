@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava.decode",
-    old="span.next_position[:, None] + state.step",
-    new="span.next_position[:, None]",
+    old="span.next_position[..., None] + state.step",
+    new="span.next_position[..., None]",
     source=MADE,
     expected=("equivalence",),
 )

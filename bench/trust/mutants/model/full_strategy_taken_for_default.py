@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.architecture:check_architecture",
+    target="hybrid.families.llava:check_clip",
     old='strategy != "default" or ',
     new="",
     source=MADE,

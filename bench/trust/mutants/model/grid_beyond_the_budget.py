@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     target="hybrid.methods.controls:Grid.every",
-    old="len(range(0, side, k)) ** 2",
-    new="(side // k) ** 2",
+    old="len(range(0, high, k)) * len(range(0, wide, k))",
+    new="(high // k) * (wide // k)",
     source="HiRED, 144 tokens for 128",
     expected=("equivalence",),
 )

@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     target="hybrid.stages:Read.of_image",
-    old="first[:, None] + torch.arange(",
-    new="first[:, None] + 1 + torch.arange(",
+    old="places = self.standing.place",
+    new="places = self.standing.place + 1",
     source="FastV, scripts with 36 for 35",
     expected=("equivalence",),
 )

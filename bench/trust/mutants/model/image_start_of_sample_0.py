@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.pruning:kept_index",
-    old="behind_first = index - first[:, None]",
-    new=("first = first[:1].expand_as(first)\n    behind_first = index - first[:, None]"),
+    old="before = place - torch",
+    new="place = place - place[:, :1] + place[:1, :1]\n    before = place - torch",
     source=MADE,
     expected=("equivalence",),
 )

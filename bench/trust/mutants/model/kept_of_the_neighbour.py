@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava._prune",
-    old="kept_index(kept, standing.first,",
-    new="kept_index(Kept(kept.slot.roll(1, 0), kept.valid.roll(1, 0)), standing.first,",
+    old="kept_index(kept, standing.place,",
+    new="kept_index(Kept(kept.slot.roll(1, 0), kept.valid.roll(1, 0)), standing.place,",
     source=MADE,
     expected=("equivalence",),
 )

@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.rope:layout",
-    old="first = is_image.int().argmax(dim=1)",
-    new="first = is_image.int().argmax(dim=1)[:1].expand(len(is_image))",
+    old="before = spots.before.gather(1, position)",
+    new="before = spots.before[:1].expand_as(spots.before).gather(1, position)",
     source=MADE,
     expected=("equivalence",),
 )

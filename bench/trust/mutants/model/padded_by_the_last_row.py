@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.inputs:place",
+    target="hybrid.inputs:mask_of",
     old="attention_mask.all()",
     new="attention_mask[-1].all()",
     source=MADE,

@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     target="hybrid.methods.dart:Dart.scores",
-    old="max(self.keep.of(slots) - PIVOTS, 0) // (2 * PIVOTS)",
-    new="self.keep.of(slots) // (2 * PIVOTS)",
+    old="(read.count()[:, None] - PIVOTS).clamp(min=0) // (2 * PIVOTS)",
+    new="read.count()[:, None] // (2 * PIVOTS)",
     source="DART, 132 tokens for 128",
     expected=("equivalence",),
 )

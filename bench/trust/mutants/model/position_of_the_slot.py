@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.rope:layout",
-    old="first[:, None] + position.gather(1, visual_slot)",
-    new="first[:, None] + visual_slot",
+    old="representative = spots.image.gather(1, position).gather(1, visual_slot)",
+    new="representative = spots.image.gather(1, visual_slot)",
     source=MADE,
     expected=("equivalence", "golden"),
 )

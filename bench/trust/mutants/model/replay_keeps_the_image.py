@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.graphs:_copy_inputs",
-    old="    target.pixel_values.copy_(source.pixel_values)\n",
-    new="",
+    old="        captured.copy_(given)\n",
+    new="        if given is not source.pixel_values:\n            captured.copy_(given)\n",
     source=MADE,
     expected=("equivalence",),
 )

@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.graphs:_copy_inputs",
-    old="    target.attention_mask.copy_(source.attention_mask)\n",
-    new="",
+    old="        captured.copy_(given)\n",
+    new="        if given is not source.attention_mask:\n            captured.copy_(given)\n",
     source=MADE,
     expected=("equivalence",),
 )

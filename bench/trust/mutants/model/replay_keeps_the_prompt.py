@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.graphs:_copy_inputs",
-    old="    target.input_ids.copy_(source.input_ids)\n",
-    new="",
+    old="        captured.copy_(given)\n",
+    new="        if given is not source.input_ids:\n            captured.copy_(given)\n",
     source=MADE,
     expected=("equivalence",),
 )

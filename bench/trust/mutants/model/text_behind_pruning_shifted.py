@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.pruning:kept_index",
-    old="index + (slots - budget))",
-    new="index + (slots - budget) - 1)",
+    old="torch.searchsorted(before, left.text, right=True)",
+    new="torch.searchsorted(before, left.text, right=True) - (left.text >= before[:, :1]).long()",
     source=MADE,
     expected=("equivalence", "golden"),
 )

@@ -4,8 +4,13 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.rope:layout",
-    old="torch.where(behind_first < 0, index, index + (patches - slots))",
-    new="torch.where(behind_first < 0, index, index)",
+    old="source = torch.where(is_visual, representative, spots.text.gather(1, text))",
+    new=(
+        "missing = spots.image.shape[1] - position.shape[1]\n"
+        "    behind = text >= before[:, :1]\n"
+        "    source = torch.where(is_visual, representative, spots.text.gather(1, "
+        "text) - missing * behind)"
+    ),
     source=MADE,
     expected=("equivalence", "golden"),
 )

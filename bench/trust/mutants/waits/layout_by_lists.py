@@ -4,8 +4,10 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.rope:layout",
-    old="    slots = position.shape[1]\n",
-    new=("    slots = position.shape[1]\n    list(is_image.int().argmax(dim=1))[0].__index__()\n"),
+    old="    before = spots.before.gather(1, position)",
+    new=(
+        "    list(spots.before[:, 0])[0].__index__()\n    before = spots.before.gather(1, position)"
+    ),
     source=MADE,
     expected=("syncs",),
 )

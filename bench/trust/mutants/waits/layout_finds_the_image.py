@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.rope:layout",
-    old="    slots = position.shape[1]\n",
-    new=("    slots = position.shape[1]\n    is_image.nonzero()\n"),
+    old="    before = spots.before.gather(1, position)",
+    new="    spots.before.nonzero()\n    before = spots.before.gather(1, position)",
     source=MADE,
     expected=("syncs",),
 )

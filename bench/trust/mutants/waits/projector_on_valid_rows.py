@@ -4,10 +4,10 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava._lay_out",
-    old="        features = self.projector(visual.features).to(text.dtype)",
+    old="        features = self.family.embed(visual, inputs).to(text.dtype)",
     new=(
         "        self.projector(visual.features[visual.valid])\n"
-        "        features = self.projector(visual.features).to(text.dtype)"
+        "        features = self.family.embed(visual, inputs).to(text.dtype)"
     ),
     source=MADE,
     expected=("syncs",),

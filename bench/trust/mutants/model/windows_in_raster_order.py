@@ -1,0 +1,11 @@
+"""Merged tokens stay in the order of the tower's windows."""
+
+from bench.trust.mutants.mutant import MADE, Mutant
+
+MUTANT = Mutant(
+    target="hybrid.families.qwen2_5_vl:WindowedTower.pack",
+    old="where = order.argsort()",
+    new="where = torch.arange(len(order))",
+    source=MADE,
+    expected=("equivalence",),
+)
