@@ -23,7 +23,7 @@ from bench.arms.random_weights import (
     true_config,
     weight_bytes,
 )
-from bench.arms.untrained import config_7b
+from bench.arms.untrained import config_7b, config_of
 from bench.arms.weights import Weights
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
@@ -96,6 +96,23 @@ def test_the_real_profile_is_known_without_its_checkpoint() -> None:
     assert config.to_dict() == config_7b().to_dict()
     assert weight_bytes(config, torch.float16) / GIB == pytest.approx(13.16, abs=0.01)
     assert tiny.to_dict()["text_config"]["hidden_size"] == 128
+
+
+# Parameters as the checkpoints' cards and indices count them, in thousands of millions.
+@pytest.mark.parametrize(
+    ("checkpoint", "parameters", "tied"),
+    [
+        ("llava-hf/llava-v1.6-vicuna-7b-hf", 7.063, False),
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 8.292, False),
+        ("Qwen/Qwen2.5-VL-3B-Instruct", 3.755, True),
+    ],
+)
+def test_the_other_families_are_known_at_their_true_shape(
+    checkpoint: str, parameters: float, tied: bool
+) -> None:
+    model = random_llava(config_of(checkpoint), dtype=torch.float16, device=torch.device("meta"))
+    assert sum(p.numel() for p in model.parameters()) / 1e9 == pytest.approx(parameters, abs=1e-3)
+    assert (model.lm_head.weight is model.model.language_model.embed_tokens.weight) is tied
 
 
 def test_an_unknown_checkpoint_has_no_known_shape() -> None:

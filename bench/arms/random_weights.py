@@ -15,33 +15,26 @@ from bench.arms.checkpoint.config import checked_config
 from bench.arms.greedy import answer_greedily
 from bench.arms.models import DTYPES, demand_aggregation_layer, demand_device
 from bench.arms.profiles import Profile
-from bench.arms.untrained import config_7b
+from bench.arms.untrained import config_of
 from bench.base.errors import UserError
 
 GIB = 1 << 30
 # Beside the weights: activations, caches of a batch, and the libraries' own workspaces.
 ROOM_BESIDE_WEIGHTS = 1.25
-CHECKPOINT_7B = "llava-hf/llava-1.5-7b-hf"
 TEXT_BEFORE, TEXT_AFTER = 35, 29  # with 576 patches: 640 tokens, as the cost gate counts
 FIRST_WORD = 3  # ids below it are padding, begin and end
 
 
-def true_config(profile: Profile) -> LlavaConfig:
+def true_config(profile: Profile) -> Any:
     """The sizes of the profile's model, known without its checkpoint.
 
     Raises:
-        UserError: they are neither shipped nor LLaVA-1.5-7B's.
+        UserError: they are neither shipped nor those of `bench.arms.untrained.TRUE_SHAPES`.
     """
     path = Path(profile.model.path)
     if path.is_dir():
-        config: LlavaConfig = checked_config(str(path))
-        return config
-    if profile.model.checkpoint == CHECKPOINT_7B:
-        return config_7b()
-    raise UserError(
-        f"--weights random: the sizes of {path} are not known here: set the profile's checkpoint"
-        f" to {CHECKPOINT_7B}, or to a folder with its config.json"
-    )
+        return checked_config(str(path))
+    return config_of(profile)
 
 
 def random_llava(config: LlavaConfig, *, dtype: torch.dtype, device: torch.device) -> Any:

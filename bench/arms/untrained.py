@@ -1,11 +1,25 @@
-"""LLaVAs with random weights, of any shape: for equivalences, waits and timings; not to answer."""
+"""Models with random weights: LLaVAs of any shape, and the true shapes of those that are profiles.
 
+For equivalences, waits, timings and counts; not to answer.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    Qwen2_5_VLConfig,
+)
+
+from bench.arms.profiles import Profile
+from bench.base.errors import UserError
 
 PATCH = 14
 PAD, BEGIN, END = 0, 1, 2
@@ -93,18 +107,118 @@ TRUE_DEPTH = replace(
 def config_7b() -> LlavaConfig:
     """LLaVA-1.5-7B's sizes."""
     return LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            image_size=336,
-            patch_size=14,
-            hidden_size=1024,
-            intermediate_size=4096,
-            num_hidden_layers=24,
-            num_attention_heads=16,
-        ),
+        vision_config=_clip_large(),
         text_config=LlamaConfig(vocab_size=32064),  # Llama's other defaults are the 7B's
         image_token_index=32000,
         image_seq_length=576,
     )
+
+
+def config_next_7b() -> LlavaNextConfig:
+    """LLaVA-NeXT's with Vicuna-7B."""
+    return LlavaNextConfig(
+        vision_config=_clip_large(),
+        text_config=LlamaConfig(vocab_size=32064, max_position_embeddings=4096),
+        image_token_index=32000,
+        image_grid_pinpoints=[[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]],
+        image_seq_length=576,
+        tie_word_embeddings=False,
+    )
+
+
+def _clip_large() -> CLIPVisionConfig:
+    """CLIP-L/14 at 336 pixels."""
+    return CLIPVisionConfig(
+        image_size=336,
+        patch_size=14,
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+    )
+
+
+def config_qwen_7b() -> Qwen2_5_VLConfig:
+    """Qwen2.5-VL-7B's."""
+    return _qwen(
+        width=3584, layers=28, heads=28, key_value_heads=4, mlp=18944, vocabulary=152064, tied=False
+    )
+
+
+def config_qwen_3b() -> Qwen2_5_VLConfig:
+    """Qwen2.5-VL-3B's; its head is its embedding."""
+    return _qwen(
+        width=2048, layers=36, heads=16, key_value_heads=2, mlp=11008, vocabulary=151936, tied=True
+    )
+
+
+def _qwen(
+    *,
+    width: int,
+    layers: int,
+    heads: int,
+    key_value_heads: int,
+    mlp: int,
+    vocabulary: int,
+    tied: bool,
+) -> Qwen2_5_VLConfig:
+    """Both have one tower, up to the width that its merger gives."""
+    return Qwen2_5_VLConfig(
+        vision_config={
+            "depth": 32,
+            "hidden_size": 1280,
+            "num_heads": 16,
+            "intermediate_size": 3420,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "window_size": 112,
+            "fullatt_block_indexes": [7, 15, 23, 31],
+            "out_hidden_size": width,
+        },
+        text_config={
+            "hidden_size": width,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "num_key_value_heads": key_value_heads,
+            "intermediate_size": mlp,
+            "vocab_size": vocabulary,
+            "rms_norm_eps": 1e-6,
+            "max_position_embeddings": 128000,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e6,
+                "mrope_section": [16, 24, 24],
+            },
+        },
+        tie_word_embeddings=tied,
+    )
+
+
+TRUE_SHAPES: Mapping[str, Callable[[], Any]] = {
+    "llava-hf/llava-1.5-7b-hf": config_7b,
+    "llava-hf/llava-v1.6-vicuna-7b-hf": config_next_7b,
+    "Qwen/Qwen2.5-VL-7B-Instruct": config_qwen_7b,
+    "Qwen/Qwen2.5-VL-3B-Instruct": config_qwen_3b,
+}
+"""By the checkpoint's Hugging Face id."""
+
+
+def config_of(profile: Profile | str) -> Any:
+    """transformers' configuration of a checkpoint that is known here, at its true shape.
+
+    Args:
+        profile: one, or the id of its checkpoint.
+
+    Raises:
+        UserError: it is none of TRUE_SHAPES, which are listed.
+    """
+    checkpoint = profile if isinstance(profile, str) else profile.model.checkpoint
+    if checkpoint not in TRUE_SHAPES:
+        raise UserError(
+            f"the sizes of {checkpoint} are not known here: set the profile's checkpoint to one of"
+            f" {', '.join(TRUE_SHAPES)}, or to a folder with its config.json"
+        )
+    return TRUE_SHAPES[checkpoint]()
 
 
 def untrained_llava(shape: Shape) -> Any:
