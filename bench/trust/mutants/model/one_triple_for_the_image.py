@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.families.qwen2_5_vl:_positions",
+    target="hybrid.families.qwen_vl:_positions",
     old="yield position + torch.cat([torch.zeros_like(cells[:1]), cells])",
     new="yield position + torch.zeros(3, high * wide, dtype=torch.long)",
     source=MADE,

@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.families.qwen2_5_vl:_positions",
+    target="hybrid.families.qwen_vl:_positions",
     old="position += max(high, wide)",
     new="position += high * wide",
     source=MADE,

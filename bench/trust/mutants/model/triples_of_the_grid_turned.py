@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.families.qwen2_5_vl:_positions",
+    target="hybrid.families.qwen_vl:_positions",
     old="cells = cells_of(high, wide).T",
     new="cells = cells_of(high, wide).T.flip(0)",
     source=MADE,

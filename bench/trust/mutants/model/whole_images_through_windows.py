@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.families.qwen2_5_vl:WindowedTower.through",
+    target="hybrid.families.packing:PackedTower.through",
     old="whole if number in self.whole else windows",
     new="windows",
     source=MADE,

@@ -3,7 +3,7 @@
 from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
-    target="hybrid.families.qwen2_5_vl:WindowedTower.pack",
+    target="hybrid.families.packing:PackedTower.pack",
     old="where = order.argsort()",
     new="where = torch.arange(len(order))",
     source=MADE,
