@@ -1,4 +1,4 @@
-"""The Llama language model, a part of a layer at a time, so that the path can drop tokens between.
+"""The language model, a part of a layer at a time, so that the path can drop tokens between.
 
 Shapes: B samples, R tokens of a prompt (or one), D width, H heads of width C, G key-value heads, V
 words. In virtual unmerging queries, keys and values are one for each of L patches and words; else
@@ -17,10 +17,10 @@ Rotary = tuple[Tensor, Tensor]
 
 
 class Language:
-    """Runs transformers' Llama; its weights are used, not copied.
+    """Runs transformers' own; its weights are used, not copied.
 
     Args:
-        model: transformers' `LlamaModel`.
+        model: transformers' `LlamaModel`, or one with the same parts.
         head: D -> V.
     """
 
@@ -50,9 +50,12 @@ class Language:
         layer = self.layers[index]
         attention, normed = layer.self_attn, _normed(hidden, layer.input_layernorm)
         heads = (*hidden.shape[:-1], -1, attention.head_dim)
-        query = attention.q_proj(normed).view(heads).transpose(1, 2)
-        key = attention.k_proj(normed).view(heads).transpose(1, 2)
-        value = attention.v_proj(normed).view(heads).transpose(1, 2)
+        query = attention.q_proj(normed).view(heads)
+        key = attention.k_proj(normed).view(heads)
+        if hasattr(attention, "q_norm"):
+            query, key = _normed(query, attention.q_norm), _normed(key, attention.k_norm)
+        value = attention.v_proj(normed).view(heads)
+        query, key, value = (each.transpose(1, 2) for each in (query, key, value))
         if virtual is not None:
             query, key, value = (virtual.expand(heads) for heads in (query, key, value))
         if rotary is not None:

@@ -374,19 +374,24 @@ class HybridLlava:
             rows(features, places.visual_slot),
             rows(text, places.source),
         )
+        deeper = tuple(
+            at_slots(level.to(text.dtype), places) for level in self.family.deeper(visual)
+        )
         unreduced_valid, logical = inputs.attention_mask.bool(), inputs.position_ids
         if self.config.rope == "virtual":
             is_image = inputs.input_ids == self.image_token_id
             virtual = unmerging(places, is_image, visual.owner, self.slots, hidden.dtype)
-            return Sequence(hidden, logical, unreduced_valid, virtual), places
+            return Sequence(hidden, logical, unreduced_valid, virtual, deeper), places
         valid = torch.where(
             places.is_visual,
             visual.valid.gather(1, places.visual_slot),
             unreduced_valid.gather(1, places.source),
         )
         if self.config.rope == "compact":
-            return Sequence(hidden, self._compact(logical, valid), valid), places
-        return Sequence(hidden, at(logical, places.source), valid), places
+            position_ids = self._compact(logical, valid)
+        else:
+            position_ids = at(logical, places.source)
+        return Sequence(hidden, position_ids, valid, deeper=deeper), places
 
     def _read(
         self,
@@ -433,6 +438,7 @@ class HybridLlava:
                 hidden=rows(sequence.hidden, index),
                 position_ids=at(sequence.position_ids, index),
                 valid=sequence.valid.gather(1, index) & stays,
+                deeper=tuple(rows(level, index) for level in sequence.deeper),
             )
             standing = standing.behind(kept, place)
         if self.config.rope == "compact":
@@ -452,7 +458,7 @@ class HybridLlava:
 
         masked: False if causality alone says which keys a query may see, which is faster.
         """
-        hidden, virtual = sequence.hidden, sequence.virtual
+        hidden, virtual, deeper = sequence.hidden, sequence.virtual, sequence.deeper
         rotary = self.language.rotary(hidden, sequence.position_ids)
         mask = additive(causal_mask(sequence.valid), hidden.dtype) if masked else None
         for i in layers:
@@ -463,7 +469,9 @@ class HybridLlava:
             if virtual is not None:
                 attended = virtual.merge(attended)
             hidden = self.language.finish(i, hidden, attended)
-        return replace(sequence, hidden=hidden), Last(entered, query, key)
+            if deeper:
+                hidden, deeper = hidden + deeper[0], deeper[1:]
+        return replace(sequence, hidden=hidden, deeper=deeper), Last(entered, query, key)
 
     def _span(self, layers: range, sequence: Sequence, max_new_tokens: int) -> Span:
         """What these layers need at decode; slots of tokens to come are not valid yet."""
@@ -476,6 +484,12 @@ class HybridLlava:
 def at(position_ids: Tensor, index: Tensor) -> Tensor:
     """Position ids [B, L], or [A, B, L] of A axes, at index [B, R] of the sequence."""
     return position_ids.gather(-1, index.expand(*position_ids.shape[:-1], -1))
+
+
+def at_slots(features: Tensor, places: Layout) -> Tensor:
+    """Features [B, N, D] where the slots stand, and 0 where text does: [B, R, D]."""
+    is_text = ~places.is_visual[..., None]
+    return rows(features, places.visual_slot).masked_fill(is_text, 0.0)
 
 
 def of_images(seed: Callable[[], Tensor], images: Images | None, image: Tensor | None) -> Tensor:

@@ -20,12 +20,15 @@ class Sequence:
         position_ids: [B, L] int64 of the places that attention sees.
         valid: [B, L] bool, False for padding. L is R, or S under virtual unmerging.
         virtual: only under virtual unmerging.
+        deeper: [B, R, D] each, what is added to `hidden` behind the layers to come, the first
+            behind the next one; 0 where text stands.
     """
 
     hidden: Tensor
     position_ids: Tensor
     valid: Tensor
     virtual: Unmerging | None = None
+    deeper: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from transformers import (
     LlavaNextForConditionalGeneration,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
 )
 from transformers.models.llava_next import modeling_llava_next
 
@@ -28,6 +30,7 @@ Prompt = list[Part]
 Batch = dict[str, Tensor]
 
 END, PAD = 2, 0
+NO_END = 1 << 20  # of no vocabulary here
 WORDS = 5  # ids from here are words
 START, STOP, IMAGE, VIDEO = 90, 91, 92, 93
 PATCH, MERGE, WINDOW = 4, 2, 3  # pixels; patches a token and tokens a window, on each side
@@ -70,6 +73,35 @@ def qwen(layers: int = 5) -> Any:
         vision_end_token_id=STOP,
     )
     model = Qwen2_5_VLForConditionalGeneration(config)
+    return drawn(model)
+
+
+def deep_qwen(layers: int = 5) -> Any:
+    """4 blocks, of which 0, 1 and 2 are added behind layers 0, 1 and 2; interleaved axes."""
+    text = {
+        "vocab_size": 96, "hidden_size": 48, "intermediate_size": 64, "num_hidden_layers": layers,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "pad_token_id": PAD,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]},
+    }  # fmt: skip
+    vision = {
+        "depth": 4, "hidden_size": 32, "intermediate_size": 40, "num_heads": 4, "patch_size": PATCH,
+        "spatial_merge_size": MERGE, "out_hidden_size": 48, "num_position_embeddings": 25,
+        "deepstack_visual_indexes": [0, 1, 2],
+    }  # fmt: skip
+    config = Qwen3VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=IMAGE,
+        video_token_id=VIDEO,
+        vision_start_token_id=START,
+        vision_end_token_id=STOP,
+    )
+    model = Qwen3VLForConditionalGeneration(config)
+    # Norms of ones would look like each other, and like none.
+    generator = torch.Generator().manual_seed(3)
+    for name, weight in model.named_parameters():
+        if name.endswith(("q_norm.weight", "k_norm.weight")):
+            nn.init.uniform_(weight, 0.5, 2.0, generator=generator)
     return drawn(model)
 
 
@@ -213,16 +245,22 @@ FAMILIES = {
         qwen_batch,
         [[3, (4, 6), 5], [2, (7, 5), 9], [6], [2, (3, 3), 4, (5, 7), 6]],
     ),
+    "qwen3_vl": Kind(
+        deep_qwen,
+        qwen_batch,
+        [[3, (4, 6), 5], [2, (7, 5), 9], [6], [2, (3, 3), 4, (5, 7), 6]],
+    ),
 }
+THREE_AXES = ("qwen2_5_vl", "qwen3_vl")
 
 
 def theirs(model: Any, given: Batch, steps: int) -> tuple[Tensor, Tensor]:
     """transformers' greedy ids [B, T] and logits [B, T, V]."""
     more: dict[str, Any] = {}
-    if model.config.model_type == "qwen2_5_vl":
+    if model.config.model_type in THREE_AXES:
         more["mm_token_type_ids"] = (given["input_ids"] == IMAGE).int()
     out = model.generate(
-        **given, **more, do_sample=False, min_new_tokens=steps, max_new_tokens=steps,
+        **given, **more, do_sample=False, eos_token_id=NO_END, max_new_tokens=steps,
         output_logits=True, return_dict_in_generate=True,
     )  # fmt: skip
     return out.sequences[:, -steps:], torch.stack(out.logits, dim=1)

@@ -12,12 +12,13 @@ from bench.gates.sync.scenarios import watch_hybrid, watch_transformers
 from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.families import FAMILIES as RUN
 from hybrid.methods import METHODS
-from tests.families import FAMILIES, IMAGE, apart, ours, qwen_batch, theirs
+from tests.families import FAMILIES, IMAGE, THREE_AXES, apart, ours, qwen_batch, theirs
 
 STEPS = 8
 EXACT = 1e-10  # of the logits' deviation, in float64
 ROUNDED = 1e-3  # the same where transformers' own norm rounds to float32 in each layer
 EACH = pytest.mark.parametrize("name", FAMILIES)
+QWEN = pytest.mark.parametrize("name", THREE_AXES)
 # In the tower of a LLaVA alone.
 ELSEWHERE = {"tome", "downsample"}
 METHOD = pytest.mark.parametrize("method", ["fastv", *(m for m in METHODS if m not in ELSEWHERE)])
@@ -93,8 +94,9 @@ def test_the_host_never_waits(name: str, method: str) -> None:
     assert report.in_stage("prefill") == report.in_stage("decode") == 0, report.text()
 
 
-def test_transformers_waits_where_this_does_not() -> None:
-    kind, llava = FAMILIES["qwen2_5_vl"], model_of("qwen2_5_vl")
+@QWEN
+def test_transformers_waits_where_this_does_not(name: str) -> None:
+    kind, llava = FAMILIES[name], model_of(name)
     given = kind.batch(kind.prompts, [0, 1])
     given["mm_token_type_ids"] = (given["input_ids"] == IMAGE).int()
     report, _ = watch_transformers(llava, given, max_new_tokens=2)
@@ -115,11 +117,21 @@ def rope_index(llava: Any, given: dict[str, Tensor]) -> Tensor:
     return found
 
 
+@QWEN
+def test_nothing_reduced_stands_where_transformers_has_it(name: str) -> None:
+    llava, kind = model_of(name), FAMILIES[name]
+    given = kind.batch(kind.prompts, None)
+    expected = rope_index(llava, given)
+    found = hybridize(llava, HybridConfig()).place(**given).position_ids
+    assert found[..., -expected.shape[-1] :].equal(expected)
+
+
+@QWEN
 @pytest.mark.parametrize("method", ["fastv", "divprune", "pyramiddrop"])
 def test_what_stays_keeps_its_time_height_and_width_and_text_goes_on_from_the_unreduced_image(
-    method: str,
+    method: str, name: str
 ) -> None:
-    llava, kind = model_of("qwen2_5_vl"), FAMILIES["qwen2_5_vl"]
+    llava, kind = model_of(name), FAMILIES[name]
     for row in (0, 1, 3):
         given = kind.batch(kind.prompts, [row])
         state, _ = ours(reduced(llava, method, "7"), given, 2)
@@ -138,14 +150,16 @@ def test_what_stays_keeps_its_time_height_and_width_and_text_goes_on_from_the_un
         ]
 
 
-def test_compact_positions_are_renumbered_on_every_axis() -> None:
-    llava, kind = model_of("qwen2_5_vl"), FAMILIES["qwen2_5_vl"]
+@QWEN
+def test_compact_positions_are_renumbered_on_every_axis(name: str) -> None:
+    llava, kind = model_of(name), FAMILIES[name]
     given = kind.batch(kind.prompts, [0])
     state, _ = ours(reduced(llava, "fastv", "7", rope="compact"), given, 1)
     length = 7 + 3 + 5 + 2
     assert state.trace.pruned_position_ids.tolist() == [[[*range(length)]]] * 3
 
 
+@QWEN
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -160,10 +174,12 @@ def test_compact_positions_are_renumbered_on_every_axis() -> None:
         (lambda g: g.update(pixel_values=None, image_grid_thw=None), "there is no image left"),
     ],
 )  # fmt: skip
-def test_what_a_qwen_does_not_take_is_one_line_that_says_so(change: Any, said: str) -> None:
+def test_what_a_qwen_does_not_take_is_one_line_that_says_so(
+    change: Any, said: str, name: str
+) -> None:
     given = qwen_batch([[3, (4, 6), 5]])
     change(given)
-    model = hybridize(model_of("qwen2_5_vl"), HybridConfig())
+    model = hybridize(model_of(name), HybridConfig())
     if not said:  # 6 x 4 tokens are as many as 4 x 6
         model.place(**given)
         return
@@ -171,10 +187,11 @@ def test_what_a_qwen_does_not_take_is_one_line_that_says_so(change: Any, said: s
         model.place(**given)
 
 
+@QWEN
 @pytest.mark.parametrize("method", sorted(ELSEWHERE))
-def test_what_acts_in_a_clip_tower_is_refused_on_another(method: str) -> None:
+def test_what_acts_in_a_clip_tower_is_refused_on_another(method: str, name: str) -> None:
     with pytest.raises(ConfigError, match="take a method of the hand-over or language place"):
-        reduced(model_of("qwen2_5_vl"), method, "7")
+        reduced(model_of(name), method, "7")
 
 
 @EACH

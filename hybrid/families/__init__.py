@@ -5,9 +5,10 @@ from hybrid.families.family import Family
 from hybrid.families.llava import Llava
 from hybrid.families.llava_next import LlavaNext
 from hybrid.families.qwen2_5_vl import Qwen2_5VL
+from hybrid.families.qwen3_vl import Qwen3VL
 
 FAMILIES: dict[str, type[Family]] = {
-    family.model_type: family for family in (Llava, LlavaNext, Qwen2_5VL)
+    family.model_type: family for family in (Llava, LlavaNext, Qwen2_5VL, Qwen3VL)
 }
 """By `model_type`."""
 

@@ -115,6 +115,10 @@ class Family(ABC):
         """What the language model reads at the N slots of each prompt: [B, N, D]."""
         return self.project(visual.features)
 
+    def deeper(self, visual: VisualTokens) -> Sequence[Tensor]:
+        """What is added at the N slots behind layer 0, 1, ...: [B, N, D] each."""
+        return ()
+
     def to_prompts(self, visual: VisualTokens, inputs: Inputs, *, whole: bool) -> VisualTokens:
         """From tokens of I images to those of B prompts. whole: whether nothing was dropped yet."""
         return visual if inputs.images is None else joined(visual, inputs.images)

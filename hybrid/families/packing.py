@@ -4,7 +4,7 @@ What it has to know of sizes is found on the host, in `PackedTower.pack`, so tha
 behind it: images, and windows where the tower has some, are groups padded to the longest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -43,6 +43,18 @@ class Same(NamedTuple):
     grid: Grid
 
 
+class Taps(NamedTuple):
+    """Which of a table's position embeddings a patch's is made of.
+
+    Attributes:
+        place: [M, 4] int64, in the table.
+        weight: [M, 4] float32.
+    """
+
+    place: Tensor
+    weight: Tensor
+
+
 class Packing(NamedTuple):
     """M patches of I images in a row, each image's in blocks of those that become one token.
 
@@ -55,6 +67,7 @@ class Packing(NamedTuple):
             order; 0 past an image's own.
         valid: [I, n] bool.
         alike: images by their size.
+        taps: of a tower that interpolates position embeddings.
     """
 
     order: Tensor
@@ -64,6 +77,7 @@ class Packing(NamedTuple):
     token: Tensor
     valid: Tensor
     alike: tuple[Same, ...]
+    taps: Taps | None = None
 
 
 class PackedTower:
@@ -76,7 +90,8 @@ class PackedTower:
     Attributes:
         window: tokens a side that the other blocks see; None if all blocks see whole images.
         whole: blocks that see whole images.
-        width: of the features.
+        mergers: by block, what else than its end the features tell of.
+        width: of the features, those of all mergers side by side, the end's first.
     """
 
     window: int | None = None
@@ -91,7 +106,12 @@ class PackedTower:
             settings.in_channels * settings.temporal_patch_size * settings.patch_size**2
         )
         self.whole = frozenset(range(len(model.blocks)))
-        self.width: int = settings.out_hidden_size
+        self.mergers: Mapping[int, Any] = {}
+        self.own: int = settings.out_hidden_size
+
+    @property
+    def width(self) -> int:
+        return self.own * (1 + len(self.mergers))
 
     def pack(self, grids: Sequence[Grid]) -> Packing:
         """Where the patches of images of these tokens, high and wide, stand; on the host."""
@@ -137,6 +157,7 @@ class PackedTower:
         hidden = patches[packing.order]
         cos, sin = model.rotary_pos_emb(hidden, packing.place)
         last: tuple[Tensor, Tensor] | None = None
+        merged = list[Tensor]()
         windows, whole = (
             (each, None if each.even else additive(each.valid[:, None, None], hidden.dtype))
             for each in (packing.windows or packing.images, packing.images)
@@ -160,11 +181,15 @@ class PackedTower:
             attended = attended.transpose(1, 2).flatten(0, 1)[groups.back].flatten(start_dim=1)
             hidden = hidden + attention.proj(attended)
             hidden = hidden + block.mlp(self.normed(hidden, block.norm2))
-        merged = model.merger(hidden)  # [M / 4, D of the language model]
+            if number in self.mergers:
+                merged.append(self.mergers[number](hidden))
+        features = model.merger(hidden)  # [M / 4, D of the language model]
+        if merged:
+            features = torch.cat([features, *merged], dim=1)
         batch, slots = packing.valid.shape
         place = torch.arange(slots, device=hidden.device).expand(batch, -1)
         visual = VisualTokens(
-            features=merged[packing.token],
+            features=features[packing.token],
             position=place.masked_fill(~packing.valid, 0),
             size=packing.valid.float(),
             valid=packing.valid,

@@ -32,10 +32,12 @@ ANY: Mapping[str, Label] = {
 LLAVA: Mapping[str, Label] = {
     **ANY, "vision_tower": "vision", "multi_modal_projector": "projector"
 }  # fmt: skip
+QWEN: Mapping[str, Label] = {**ANY, "visual": "vision", "visual.merger": "projector"}
 TRANSFORMERS_STAGES: Mapping[str, Mapping[str, Label]] = {
     "llava": LLAVA,
     "llava_next": LLAVA,
-    "qwen2_5_vl": {**ANY, "visual": "vision", "visual.merger": "projector"},
+    "qwen2_5_vl": QWEN,
+    "qwen3_vl": {**QWEN, "visual.deepstack_merger_list.*": "projector"},
 }
 """By `model_type`."""
 

@@ -35,6 +35,7 @@ EQUIVALENCE = (
     Selection("test_methods.py"),
     Selection("test_oracle_methods.py"),
     Selection("test_families.py"),
+    Selection("test_deepstack.py"),
     Selection("test_schedule.py"),
     Selection("test_core_examples.py", only=("test_nothing_exceeds_a_threshold_of_one",)),
     Selection("test_reduction_corners.py"),
