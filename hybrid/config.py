@@ -11,6 +11,7 @@ from typing import Literal, Self
 RopeMode = Literal["logical", "compact", "virtual"]
 PruneMode = Literal["drop", "mask"]
 RankMode = Literal["attention", "random", "lowest"]
+Within = Literal["prompt", "image"]
 
 ALLOWED_KEEP = (
     "a whole number of visual tokens to keep (36), "
@@ -103,6 +104,8 @@ class HybridConfig:
         schedule: visual slots behind each CLIP block, one number a block, none above the one before
             it; None means all patches. Where more tokens are left, the most similar merge below
             the threshold. The tower's tensors have these sizes, so merging saves its time, too.
+        within: what a budget inside the language model is of: all visual tokens of a `prompt`, or
+            those of each `image` in it.
 
     Raises:
         ConfigError: for any value outside of what is described here.
@@ -117,6 +120,7 @@ class HybridConfig:
     rank: RankMode = "attention"
     method: tuple[object, ...] = ()
     schedule: tuple[int, ...] | None = None
+    within: Within = "prompt"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "keep", Keep.parse(self.keep))
@@ -152,6 +156,7 @@ class HybridConfig:
             )
         _one_of("prune", self.prune, ("drop", "mask"))
         _one_of("rank", self.rank, ("attention", "random", "lowest"))
+        _one_of("within", self.within, ("prompt", "image"))
 
     @property
     def budget(self) -> Keep:
@@ -160,9 +165,10 @@ class HybridConfig:
 
     def __repr__(self) -> str:
         """As ever; what came later only where it is given, since records of old hold this text."""
-        later = ("schedule", "method")
-        names = [f.name for f in fields(self) if f.name not in later or getattr(self, f.name)]
-        return f"HybridConfig({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+        later = {"schedule": None, "method": (), "within": "prompt"}
+        shown = [(f.name, getattr(self, f.name)) for f in fields(self)]
+        shown = [(name, value) for name, value in shown if later.get(name, ...) != value]
+        return f"HybridConfig({', '.join(f'{name}={value!r}' for name, value in shown)})"
 
 
 def _schedule(sizes: tuple[int, ...], thresholds: tuple[float, ...] | None) -> tuple[int, ...]:

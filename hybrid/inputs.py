@@ -26,6 +26,8 @@ class Images:
         cell: [B, V, 2] int64, the row and column of each placeholder in its image.
         prompt: [I] int64, where each image stands.
         nth: [I] int64, how many images stand before it there.
+        number: [B, V] int64, which of its prompt's images each placeholder is of.
+        sizes: placeholders of each image, a list a prompt, on the host.
         placeholders: V, the most that a prompt has.
         even: whether all prompts have as many images, and these as many placeholders.
     """
@@ -36,6 +38,8 @@ class Images:
     cell: Tensor
     prompt: Tensor
     nth: Tensor
+    number: Tensor
+    sizes: tuple[tuple[int, ...], ...]
     placeholders: int
     even: bool
 
@@ -205,11 +209,14 @@ def images_of(cells: Sequence[Sequence[Tensor]], parts: Sequence[int] | None = N
         index[row, before], offset[row, before] = number, begins[row][before]
         present[row, before] = True
     cell = torch.zeros(len(sizes), placeholders, 2, dtype=torch.long)
+    owner = torch.zeros(len(sizes), placeholders, dtype=torch.long)
     for row, of_prompt in enumerate(cells):
-        for image, begin in zip(of_prompt, _before(sizes[row]), strict=True):
-            cell[row, begin : begin + len(image)] = image
+        for image, (begin, each) in enumerate(zip(_before(sizes[row]), of_prompt, strict=True)):
+            cell[row, begin : begin + len(each)] = each
+            owner[row, begin : begin + len(each)] = image
     even = len({length for of_prompt in sizes for length in of_prompt}) < 2 and bool(present.all())
-    return Images(index, present, offset, cell, prompt, nth, placeholders, even)
+    of_prompts = tuple(map(tuple, sizes))
+    return Images(index, present, offset, cell, prompt, nth, owner, of_prompts, placeholders, even)
 
 
 def _before(sizes: Sequence[int]) -> list[int]:

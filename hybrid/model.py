@@ -28,7 +28,7 @@ from hybrid.inputs import Images, Inputs, upload, uploaded
 from hybrid.masks import additive, causal_mask
 from hybrid.merging import VisualTokens, rows
 from hybrid.methods import stages_of
-from hybrid.pruning import Kept, keep_counts, keep_top, kept_index
+from hybrid.pruning import Allowance, Kept, keep_counts, kept_index
 from hybrid.rope import Layout, consecutive_position_ids, layout, unmerging
 from hybrid.stages import LanguageStage, Read, Seen, Standing, handed_over
 from hybrid.state import Answer, Cut, Sequence, Span, State, Trace
@@ -94,18 +94,6 @@ class HybridLlava:
             )
         return self.family.slots
 
-    def cuts_of(self, slots: int) -> list[tuple[LanguageStage, int, Tensor]]:
-        """The language stages behind N = `slots` visual slots: each with the slots it leaves, K,
-        and on the device how many of 0, 1, ..., N tokens a sample keeps.
-        """
-        self._count_up_to(slots)
-        cuts = []
-        for stage in self.stages.language:
-            budget = stage.keep.of(slots)
-            cuts.append((stage, budget, self._counts[stage.keep][: slots + 1]))
-            slots = budget if self.config.prune == "drop" else slots
-        return cuts
-
     def _count_up_to(self, slots: int) -> None:
         """Have on the device how many of up to so many tokens each stage keeps."""
         for stage in self.stages.language:
@@ -116,9 +104,11 @@ class HybridLlava:
 
     @property
     def budget(self) -> int:
-        """K, visual slots in front of the last layer, of a prompt with one image."""
-        cuts = self.cuts_of(self.slots)
-        return cuts[-1][1] if cuts else self.slots
+        """K, visual slots that the last layer attends to, of a prompt with one image."""
+        slots = self.slots
+        for stage in self.stages.language:
+            slots = stage.keep.of(slots)
+        return slots
 
     @property
     def layer_slots(self) -> list[int]:
@@ -128,9 +118,9 @@ class HybridLlava:
     def layer_slots_of(self, slots: int) -> list[int]:
         """How many of N = `slots` visual slots each layer of the language model gets."""
         counts = list[int]()
-        for stage, budget, _ in self.cuts_of(slots):
+        for stage in self.stages.language:
             counts += [slots] * (stage.layer - len(counts))
-            slots = budget if self.config.prune == "drop" else slots
+            slots = stage.keep.of(slots) if self.config.prune == "drop" else slots
         return counts + [slots] * (len(self.language.layers) - len(counts))
 
     @classmethod
@@ -269,14 +259,15 @@ class HybridLlava:
         masked = inputs.padded or self._leaves_padding(inputs)
         spans, cuts, begin = [], list[Cut](), 0
 
-        for stage, budget, counts in self.cuts_of(visual.valid.shape[1]):
+        for stage in self.stages.language:
             above = range(begin, stage.layer)
             sequence, last = self._layers(above, sequence, masked, kv)
             spans.append(self._span(above, sequence, max_new_tokens))
+            allowed = self._allowance(stage, standing, inputs)
             scores = stage.scores(  # [B, N]
-                self._read(inputs, stage.layer, counts, sequence, last, standing, seed, begun)
+                self._read(inputs, stage.layer, allowed, sequence, last, standing, seed, begun)
             )
-            kept = keep_top(scores, standing.present, counts, budget)
+            kept = allowed.keep(scores, standing.present)
             sequence, standing = self._prune(sequence, kept, standing)  # hidden: [B, R - N + K, D]
             masked = masked or config.prune == "mask"
             cuts.append(Cut(scores, kept, sequence.position_ids))
@@ -325,12 +316,28 @@ class HybridLlava:
         state.step.add_(1)
         state.logits.copy_(self.language.logits(hidden[:, -1]))
 
+    def _allowance(self, stage: LanguageStage, standing: Standing, inputs: Inputs) -> Allowance:
+        """How many slots each prompt keeps behind `stage`, or each of its images."""
+        slots, images = standing.present.shape[1], inputs.images
+        self._count_up_to(slots)
+        counts = self._counts[stage.keep][: slots + 1]
+        if images is None or self.config.within == "prompt":
+            return Allowance(counts, stage.keep.of(slots))
+        each = max(1, *map(len, images.sizes))  # a prompt without one has a slot of nothing
+        if images.even:
+            most = each * stage.keep.of(slots // each)
+        else:  # at most; what is left empty is masked
+            most = max(1, *(sum(map(stage.keep.of, of_prompt)) for of_prompt in images.sizes))
+        number = images.number.gather(1, standing.position)
+        return Allowance(counts, min(most, slots), number, each)
+
     def _leaves_padding(self, inputs: Inputs) -> bool:
         """Whether what is left of images may differ in number, of prompts of one length, too."""
         if self.config.rope == "virtual":
             return False
         uneven = inputs.images is not None and not inputs.images.even
-        return self.stages.tower is not None or (uneven and bool(self.stages.hand_over))
+        drops = bool(self.stages.hand_over) or self.config.within == "image"
+        return self.stages.tower is not None or (uneven and drops)
 
     def _hand_over(self, inputs: Inputs, seed: Callable[[], Tensor]) -> VisualTokens:
         """What of the tower's tokens reaches the language model, N slots a prompt."""
@@ -397,7 +404,7 @@ class HybridLlava:
         self,
         inputs: Inputs,
         layer: int,
-        counts: Tensor,
+        allowed: Allowance,
         sequence: Sequence,
         last: Last,
         standing: Standing,
@@ -416,7 +423,7 @@ class HybridLlava:
             scaling=self.language.scaling(layer - 1),
             valid=sequence.valid,
             standing=standing,
-            count=lambda: counts[standing.present.sum(dim=1)],
+            count=partial(allowed.count, standing.present),
             cells=partial(self.family.cells, inputs, standing.position),
             seed=seed,
             begun=begun,

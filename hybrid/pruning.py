@@ -92,6 +92,49 @@ def keep_top(scores: Tensor, valid: Tensor, counts: Tensor, budget: int) -> Kept
     return Kept(slot.masked_fill(~stays, 0), stays)
 
 
+class Allowance(NamedTuple):
+    """How many of its visual slots a sample keeps.
+
+    Attributes:
+        counts: [N + 1] int64, `keep_counts` on the device.
+        budget: K, the most that a sample keeps, known to the host.
+        image: [B, N] int64, which of its prompt's images a slot is of, where each image has a
+            budget of its own; else None, and the budget is the prompt's.
+        images: C, the most that a prompt has.
+    """
+
+    counts: Tensor
+    budget: int
+    image: Tensor | None = None
+    images: int = 1
+
+    def of_images(self, present: Tensor) -> Tensor:
+        """Of each of C images, or of the prompt as of one: [B, C] int64. present: [B, N] bool."""
+        if self.image is None:
+            return self.counts[present.sum(dim=1)][:, None]
+        numbers = torch.arange(self.images, device=present.device)
+        here = (self.image[..., None] == numbers) & present[..., None]
+        return self.counts[here.sum(dim=1)]
+
+    def count(self, present: Tensor) -> Tensor:
+        """Of the whole prompt: [B] int64."""
+        of_images = self.of_images(present)
+        return of_images[:, 0] if self.image is None else of_images.sum(dim=1)
+
+    def keep(self, scores: Tensor, present: Tensor) -> Kept:
+        """The best of scores [B, N], in ascending order of slot."""
+        if self.image is None:
+            return keep_top(scores, present, self.counts, self.budget)
+        slots, hidden = scores.shape[1], scores.masked_fill(~present, float("-inf"))
+        order = hidden.argsort(dim=1, descending=True, stable=True)
+        numbers = torch.arange(self.images, device=scores.device)
+        image = self.image.gather(1, order)  # [B, N], the best slot's first
+        rank = (image[..., None] == numbers).cumsum(dim=1).gather(2, image[..., None])[..., 0]
+        chosen = (rank <= self.of_images(present).gather(1, image)) & present.gather(1, order)
+        slot = torch.where(chosen, order, slots).sort(dim=1).values[:, : self.budget]
+        return Kept(slot.masked_fill(slot == slots, 0), slot < slots)
+
+
 class Cutting(NamedTuple):
     """How a sequence of R tokens, N of them visual, is cut to R - N + K.
 

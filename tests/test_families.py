@@ -12,6 +12,7 @@ from bench.gates.sync.scenarios import watch_hybrid, watch_transformers
 from hybrid import ConfigError, HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.families import FAMILIES as RUN
 from hybrid.methods import METHODS
+from hybrid.pruning import Allowance, keep_counts
 from tests.families import FAMILIES, IMAGE, THREE_AXES, apart, ours, qwen_batch, theirs
 
 STEPS = 8
@@ -102,6 +103,46 @@ def test_transformers_waits_where_this_does_not(name: str) -> None:
     report, _ = watch_transformers(llava, given, max_new_tokens=2)
     lines = [finding.site.source for finding in report.findings]
     assert any("lengths.tolist()" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("method", ["fastv", "dart", "pyramiddrop"])
+@EACH
+def test_a_budget_can_be_that_of_each_image(name: str, method: str) -> None:
+    """No image's budget is spent on its neighbour; alone, hidden and dropped as ever."""
+    llava, kind = model_of(name), FAMILIES[name]
+    given = kind.batch(kind.prompts, None)
+    for keep in ("5", "0.5"):
+        model = reduced(llava, method, keep, within="image")
+        state, dropped = ours(model, given, 3)
+        _, hidden = ours(reduced(llava, method, keep, within="image", prune="mask"), given, 3)
+        assert apart(hidden, dropped) <= EXACT
+        for row in range(len(kind.prompts)):
+            _, alone = ours(model, kind.batch(kind.prompts, [row]), 2)
+            assert apart(alone[0], dropped[row, :2]) <= EXACT, (keep, row)
+        images, kept = model.place(**given).images, state.trace.kept
+        assert images and kept
+        position = state.trace.visual.position.gather(1, kept.slot)
+        stages = model.stages.language
+        for row, sizes in enumerate(images.sizes):
+            of_image = images.number[row, position[row][kept.valid[row]]].tolist()
+            for image, size in enumerate(sizes):
+                for stage in stages:
+                    size = stage.keep.of(size)  # noqa: PLW2901
+                assert of_image.count(image) == size
+
+
+def test_within_a_prompt_the_best_of_all_images_stay() -> None:
+    scores = torch.tensor([[9.0, 8.0, 7.0, 1.0, 2.0, 3.0]])
+    present, image = torch.ones(1, 6).bool(), torch.tensor([[0, 0, 0, 1, 1, 1]])
+    counts = torch.tensor(keep_counts(Keep(count=2), 6))
+    assert Allowance(counts, 2).keep(scores, present).slot.tolist() == [[0, 1]]
+    each = Allowance(counts, 4, image, 2)
+    assert each.keep(scores, present).slot.tolist() == [[0, 1, 4, 5]]
+    assert each.of_images(present).tolist() == [[2, 2]]
+    gone = present.clone()
+    gone[0, 3:5] = False
+    kept = each.keep(scores, gone)
+    assert kept.slot[kept.valid].tolist() == [0, 1, 5]
 
 
 def rope_index(llava: Any, given: dict[str, Tensor]) -> Tensor:

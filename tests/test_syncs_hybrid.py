@@ -8,6 +8,7 @@ import torch
 
 import hybrid.language
 import hybrid.model
+import hybrid.pruning
 import hybrid.vision
 from bench.base.verdict import Outcome
 from bench.gates.sync.ledger import load_ledger
@@ -112,7 +113,7 @@ def reads(function: Any) -> Any:
     ("owner", "name", "stage"),
     [
         (hybrid.vision.VisionTower, "look", "prefill vision"),
-        (hybrid.model, "keep_top", "prefill"),
+        (hybrid.pruning, "keep_top", "prefill"),
         (hybrid.language.Language, "attend", "prefill layer 2"),
         (hybrid.model.HybridLlava, "decode", "decode step 1"),
     ],
