@@ -423,7 +423,7 @@ class HybridLlava:
             scaling=self.language.scaling(layer - 1),
             valid=sequence.valid,
             standing=standing,
-            count=partial(allowed.count, standing.present),
+            count=partial(allowed.of_prompt, standing.present),
             cells=partial(self.family.cells, inputs, standing.position),
             seed=seed,
             begun=begun,

@@ -116,7 +116,7 @@ class Allowance(NamedTuple):
         here = (self.image[..., None] == numbers) & present[..., None]
         return self.counts[here.sum(dim=1)]
 
-    def count(self, present: Tensor) -> Tensor:
+    def of_prompt(self, present: Tensor) -> Tensor:
         """Of the whole prompt: [B] int64."""
         of_images = self.of_images(present)
         return of_images[:, 0] if self.image is None else of_images.sum(dim=1)

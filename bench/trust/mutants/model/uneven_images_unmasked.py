@@ -4,7 +4,7 @@ from bench.trust.mutants.mutant import MADE, Mutant
 
 MUTANT = Mutant(
     target="hybrid.model:HybridLlava._leaves_padding",
-    old="(uneven and bool(self.stages.hand_over))",
+    old="(uneven and drops)",
     new="False",
     source=MADE,
     expected=("equivalence",),
