@@ -90,7 +90,7 @@ class HybridLlava:
         if self.family.slots is None:
             raise ConfigError(
                 f"how many tokens an image of {self.family.name} has depends on its size: ask for"
-                " the layers of a number of them, layer_slots_of(slots)"
+                " the layers of a number of them, layer_slots_of(slots), such as slots_of(inputs)"
             )
         return self.family.slots
 
@@ -114,6 +114,19 @@ class HybridLlava:
     def layer_slots(self) -> list[int]:
         """How many visual slots each layer of the language model gets, of one image."""
         return self.layer_slots_of(self.slots)
+
+    def slots_of(self, inputs: Inputs) -> int:
+        """N of a placed batch, of images of any size."""
+
+        def left(grid: tuple[int, int]) -> int:
+            patches = grid[0] * grid[1]
+            merges = self.stages.tower or self.stages.image
+            tokens: int = self.vision.slots if merges else patches
+            for stage in self.stages.hand_over:
+                tokens = stage.slots_in(grid) if tokens == patches else stage.slots_of(tokens)
+            return tokens
+
+        return self.family.slots_of(inputs, left)
 
     def layer_slots_of(self, slots: int) -> list[int]:
         """How many of N = `slots` visual slots each layer of the language model gets."""

@@ -172,6 +172,10 @@ class HandOverStage(ABC):
         """K, how many of N slots are handed on."""
         return self.keep.of(slots)
 
+    def slots_in(self, grid: tuple[int, int]) -> int:
+        """The same of an image's patches, high and wide, nothing of which is gone yet."""
+        return self.slots_of(grid[0] * grid[1])
+
     @abstractmethod
     def choose(self, seen: Seen) -> Choice:
         """K slots of the N."""

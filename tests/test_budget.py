@@ -15,8 +15,8 @@ from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.cost.budget import Counted, spent
 from bench.cost.count import counting
+from bench.cost.prompts import WORDS
 from bench.cost.spending import TITLE, Budget, scaled
-from bench.cost.stages import WORDS
 from hybrid import HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.inputs import Inputs
 from hybrid.methods import METHODS

@@ -15,9 +15,11 @@ from bench.base.errors import UserError
 from bench.cost import recorded
 from bench.cost.count import Cost, counting
 from bench.cost.gpu import load_gpu
+from bench.cost.models import BATCHES, CASES, MODELS
 from bench.cost.predict import predict
+from bench.cost.prompts import WORDS
 from bench.cost.roofline import LlavaShape, Wall, Work, decode, floor, prefill, vision
-from bench.cost.stages import BATCHES, CASES, WORDS, cost_of
+from bench.cost.stages import cost_of
 from hybrid.language import Language
 from hybrid.methods import METHODS
 from hybrid.methods.pyramiddrop import PyramidStage
@@ -281,8 +283,9 @@ def test_a_materialised_attention_matrix_is_noticed(monkeypatch: pytest.MonkeyPa
 def test_the_record_holds_for_the_pinned_packages() -> None:
     """So that where constraints.txt is installed, nothing above is skipped."""
     pins = (Path(__file__).parents[1] / "constraints.txt").read_text().split()
-    recorded_for = json.loads(recorded.PATH.read_text())["versions"]
-    assert {f"{name}=={version}" for name, version in recorded_for.items()} < set(pins)
+    for model in MODELS:
+        recorded_for = json.loads(recorded.path_of(model).read_text())["versions"]
+        assert {f"{name}=={version}" for name, version in recorded_for.items()} < set(pins)
 
 
 def test_a_record_for_other_packages_is_an_error_and_no_pass(

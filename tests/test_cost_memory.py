@@ -12,7 +12,7 @@ from torch import Tensor
 from bench.arms.untrained import Shape, batch_of, untrained_llava
 from bench.cost.count import counting
 from bench.cost.stages import Stages, costs_of, stages_of
-from hybrid import HybridConfig, HybridLlava, Keep
+from hybrid import HybridConfig, Keep
 from hybrid.methods import METHODS
 
 SHAPE = Shape(side=12, vision_layers=3, vision_width=96, text_width=128, vocabulary=400)
@@ -62,8 +62,8 @@ def test_the_cache_is_left_out_wherever_the_peak_is() -> None:
 
 def stages(llava: Any, config: HybridConfig | None, device: str) -> Stages:
     batch = batch_of(SHAPE, [(10, 30)] * 2)
-    ids, pixels, _ = (tensor.to(device) for tensor in vars(batch).values())
-    return stages_of(llava, config, HybridLlava(llava, HybridConfig()).place(ids, pixels))
+    given = {"input_ids": batch.input_ids, "pixel_values": batch.pixel_values.to(device)}
+    return stages_of(llava, config, given)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

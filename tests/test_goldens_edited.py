@@ -12,6 +12,7 @@ from torch import Tensor
 import hybrid.model
 from bench import cli
 from bench.cost import recorded
+from bench.cost.models import MODELS, model_of
 from bench.gates import cost, goldens
 from bench.goldens import store
 from bench.goldens.cases import cases
@@ -92,18 +93,16 @@ def test_changed_code_fails_the_golden_gate_with_a_picture_and_the_right_code_pa
     assert said[drawn + 1 : drawn + 25] == ["  " + " ".join("#" * 24)] * 24
 
 
-@pytest.fixture
-def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the recorded costs; the code costs what they say, with what they were counted."""
-    versions = json.loads(recorded.PATH.read_text())["versions"]
+@pytest.fixture(params=["llava-1.5-7b", "qwen2.5-vl-7b"])
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+    """A copy of recorded costs; the code costs what they say, with what they were counted."""
+    versions = json.loads(recorded.path_of().read_text())["versions"]
     monkeypatch.setattr(recorded, "_versions", lambda: versions)
-    copy = tmp_path / "cost" / recorded.PATH.name
-    copy.parent.mkdir()
-    shutil.copy(recorded.PATH, copy)
-    costs = recorded.load()
-    monkeypatch.setattr(recorded, "PATH", copy)
-    monkeypatch.setattr(cost, "_counted", lambda console: costs)
-    return copy
+    costs = {model: recorded.load(model) for model in MODELS}
+    copies = shutil.copytree(recorded.COSTS, tmp_path / "cost")
+    monkeypatch.setattr(recorded, "COSTS", copies)
+    monkeypatch.setattr(cost, "_counted", lambda model, console: costs[model])
+    return copies / f"{request.param}.json"
 
 
 COST_EDITS: dict[str, Callable[[Path], object]] = {
@@ -133,10 +132,13 @@ def test_other_costs_fail_the_cost_gate_and_the_same_pass(
     record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert exit_code(monkeypatch, "cost") == 0
-    costs = recorded.load()
-    costs["hybrid"]["batch-8"]["decode"]["launches"] += 32
-    monkeypatch.setattr(cost, "_counted", lambda console: costs)
+    model = model_of(record.stem)
+    costs = {each: recorded.load(each) for each in MODELS}
+    costs[model]["fastv"]["batch-1"]["decode"]["launches"] += 32
+    monkeypatch.setattr(cost, "_counted", lambda model, console: costs[model])
     assert exit_code(monkeypatch, "cost") == 1
+    assert exit_code(monkeypatch, "cost", "--model", model.name) == 1
+    assert exit_code(monkeypatch, "cost", "--model", "llava-next-7b") == 0
 
 
 def test_predictions_judge_nothing_and_record_nothing(

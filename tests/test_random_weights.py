@@ -28,7 +28,7 @@ from bench.arms.weights import Weights
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
 from bench.cli import main
-from bench.cost.stages import TOKENS
+from bench.cost.models import TOKENS
 from bench.gates.speed import Request, speed_gate
 from bench.gates.sync.gate import meta_verdict
 from bench.gates.sync.subjects import subject

@@ -228,9 +228,10 @@ def budget(keep: str | None) -> "Keep | None":
     return parsed
 
 
-def record_settings(arm: str | None, keep: str | None) -> dict[str, str]:
-    """What a report on records says of the one arm that was asked for."""
-    asked = {name: text for name, text in (("arm", arm), ("keep", keep)) if text is not None}
+def record_settings(arm: str | None, keep: str | None, model: str | None = None) -> dict[str, str]:
+    """What a report on records says of the one arm, or model, that was asked for."""
+    named = {"model": model, "arm": arm, "keep": keep}
+    asked = {name: text for name, text in named.items() if text is not None}
     return asked | method_settings(arm)
 
 
@@ -254,12 +255,13 @@ def report_records(
     work_dir: Path,
     arm: str | None,
     keep: str | None,
+    model: str | None = None,
 ) -> NoReturn:
-    """Write what a gate on records found, and end as it means. arm, keep: if one was asked for."""
+    """Write what a gate on records found, and end as it means. arm, keep, model: if asked for."""
     from bench.report.history.store import history_file
     from bench.report.write import write_report
 
-    settings, options = record_settings(arm, keep), given_options(context)
+    settings, options = record_settings(arm, keep, model), given_options(context)
     write_report(
         work_dir,
         verdicts,

@@ -6,14 +6,15 @@ from statistics import fmean
 from typing import Any
 
 import torch
-from transformers import LlavaConfig, LlavaForConditionalGeneration
 
 import hybrid
 from bench.arms.checkpoint.config import checked_config
 from bench.arms.models import DTYPES, arm_config
 from bench.arms.profiles import Profile
+from bench.cost.models import without_memory
+from bench.cost.prompts import IMAGE, WORDS, Size, prompts_of
 from bench.cost.spending import Budget
-from bench.cost.stages import WORDS, costs_of, inputs_of, stages_of
+from bench.cost.stages import costs_of, stages_of
 from hybrid import HybridConfig, HybridLlava, Keep
 
 
@@ -21,16 +22,16 @@ class Counted:
     """Counts budgets of one model, at its true shape and without its weights.
 
     Args:
-        config: of the model.
+        config: of the model, of any family.
         dtype: that it runs in.
+        image: pixels, high and wide, that are read where a family takes images of any size.
     """
 
-    def __init__(self, config: LlavaConfig, dtype: torch.dtype) -> None:
-        with torch.device("meta"):
-            shape: Any = LlavaForConditionalGeneration(deepcopy(config))
-        self.llava = shape.to(dtype).eval()
-        self.inputs = inputs_of(self.llava, 1)
-        self.patches = self.inputs.input_ids.shape[1] - WORDS
+    def __init__(self, config: Any, dtype: torch.dtype, image: Size = IMAGE) -> None:
+        self.llava = without_memory(deepcopy(config)).to(dtype)
+        self.given = prompts_of(config, 1, image)
+        self.inputs = HybridLlava(self.llava, HybridConfig()).place(**self.given)
+        self.patches = self.given["input_ids"].shape[1] - WORDS
         text = self.llava.config.text_config
         width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
         self.token_bytes = 2 * text.num_key_value_heads * width * dtype.itemsize
@@ -43,7 +44,8 @@ class Counted:
         """
         if config is None:
             return [self.patches] * self.llava.config.text_config.num_hidden_layers
-        return HybridLlava(self.llava, config).layer_slots
+        model = HybridLlava(self.llava, config)
+        return model.layer_slots_of(model.slots_of(self.inputs))
 
     def budget(self, config: HybridConfig | None) -> Budget:
         """What an arm spends. Raises ConfigError if it does not fit the model."""
@@ -56,7 +58,7 @@ class Counted:
         )
 
     def _flops(self, config: HybridConfig | None) -> int | None:
-        stages = stages_of(self.llava, config, self.inputs)
+        stages = stages_of(self.llava, config, self.given)
         prefill = type(stages)({"prefill": stages.run["prefill"]}, stages.cache)
         try:
             return costs_of(self.llava, prefill)["prefill"].flops

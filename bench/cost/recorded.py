@@ -1,15 +1,17 @@
-"""The recorded costs of LLaVA-1.5-7B: compare with what the code costs now, rewrite."""
+"""The recorded costs of each model: compare with what the code costs now, rewrite."""
 
 from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from bench.base.errors import UserError
 from bench.base.sealed import FOLDER, read_sealed, write_sealed
 from bench.cost.count import TOTALS
-from bench.cost.stages import ARMS, CASES, cost_of
+from bench.cost.models import LLAVA, MODELS, Model
+from bench.cost.stages import cost_of
 
-PATH = FOLDER / "cost" / "llava-1.5-7b.json"
+COSTS = FOLDER / "cost"
 COMMAND = "python -m bench cost --regen"
 PACKAGES = ("torch", "transformers")
 
@@ -17,22 +19,31 @@ Costs = dict[str, dict[str, dict[str, Any]]]
 """Arm -> batch -> stage -> a cost's JSON."""
 
 
+def path_of(model: Model = LLAVA) -> Path:
+    """Of its record."""
+    return COSTS / f"{model.name}.json"
+
+
 def measure(
-    progress: Callable[[str], None] = lambda case: None, arms: Collection[str] = tuple(ARMS)
+    progress: Callable[[str], None] = lambda case: None,
+    model: Model = LLAVA,
+    arms: Collection[str] | None = None,
 ) -> Costs:
-    """Count the `CASES` of `arms`; all of them take half a minute."""
+    """Count the cases of `arms`, of all if None; LLaVA-1.5's take half a minute."""
     costs: Costs = {}
-    for arm, batch in CASES:
-        if arm not in arms:
+    for arm, batch in model.cases:
+        if arms is not None and arm not in arms:
             continue
-        progress(f"{arm}, batch {batch}")
+        progress(f"{model.title}, {arm}, batch {batch}")
         costs.setdefault(arm, {})[f"batch-{batch}"] = {
-            stage: cost.to_json() for stage, cost in cost_of(arm, batch).items()
+            stage: cost.to_json() for stage, cost in cost_of(arm, batch, model).items()
         }
     return costs
 
 
-def compare(now: Costs, only: Mapping[str, Collection[str]] | None = None) -> dict[str, str]:
+def compare(
+    now: Costs, model: Model = LLAVA, only: Mapping[str, Collection[str]] | None = None
+) -> dict[str, str]:
     """Each stage that costs something else than recorded -> what changed, in one line.
 
     only: arm -> the batches of it that were counted; None for all.
@@ -41,13 +52,15 @@ def compare(now: Costs, only: Mapping[str, Collection[str]] | None = None) -> di
         UserError: if there is no record, or it was edited, or it holds for other packages than
             are installed, or for other stages than `now`.
     """
-    recorded = load()
+    recorded = load(model)
     if only is not None:
         recorded = {
             arm: {batch: recorded[arm][batch] for batch in batches} for arm, batches in only.items()
         }
     if _names(recorded) != _names(now):
-        raise UserError(f"{PATH} holds other stages than are counted: `{COMMAND}` and review")
+        raise UserError(
+            f"{path_of(model)} holds other stages than are counted: `{COMMAND}` and review"
+        )
     return {
         f"{arm}, {batch}, {stage}": _changes(recorded[arm][batch][stage], cost)
         for arm, batches in now.items()
@@ -57,41 +70,42 @@ def compare(now: Costs, only: Mapping[str, Collection[str]] | None = None) -> di
     }
 
 
-def load() -> Costs:
+def load(model: Model = LLAVA) -> Costs:
     """What was recorded.
 
     Raises:
         UserError: if that is not there, was edited, or holds for other packages.
     """
-    document = read_sealed(PATH, command=COMMAND)
-    others = sorted(path.name for path in PATH.parent.iterdir() if path != PATH)
+    document = read_sealed(path_of(model), command=COMMAND)
+    ours = {path_of(each) for each in MODELS}
+    others = sorted(path.name for path in COSTS.iterdir() if path not in ours)
     if others:
-        raise UserError(f"{PATH.parent} holds {', '.join(others)}, which nothing made: remove it")
-    if (other := other_packages()) is not None:
+        raise UserError(f"{COSTS} holds {', '.join(others)}, which nothing made: remove it")
+    if (other := other_packages(model)) is not None:
         raise UserError(other)
     costs: Costs = document["costs"]
     return costs
 
 
-def other_packages() -> str | None:
+def other_packages(model: Model = LLAVA) -> str | None:
     """Why the record does not hold for what is installed; None if it does.
 
     Raises:
         UserError: if there is no record, or it was edited.
     """
-    versions = read_sealed(PATH, command=COMMAND)["versions"]
+    versions = read_sealed(path_of(model), command=COMMAND)["versions"]
     if versions == _versions():
         return None
     return (
-        f"{PATH} was counted with {_named(versions)}, but {_named(_versions())} is installed: "
-        "install through constraints.txt"
+        f"{path_of(model)} was counted with {_named(versions)}, but {_named(_versions())} is"
+        " installed: install through constraints.txt"
     )
 
 
-def rewrite(now: Costs) -> None:
+def rewrite(now: Costs, model: Model = LLAVA) -> None:
     """Store `now`, with the packages that it holds for."""
     document = {"command": COMMAND, "versions": _versions(), "costs": now}
-    write_sealed(PATH, document, indent=1)
+    write_sealed(path_of(model), document, indent=1)
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any]) -> str:

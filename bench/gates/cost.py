@@ -14,17 +14,10 @@ from bench.base.verdict import Verdict
 from bench.cost import recorded
 from bench.cost.count import Cost
 from bench.cost.gpu import Gpu, load_gpu
+from bench.cost.models import ARMS, LLAVA, MODELS, Model, recorded_keep
 from bench.cost.predict import predict
 from bench.cost.roofline import Wall
-from bench.cost.stages import (
-    ARMS,
-    BATCHES,
-    CASES,
-    TOKENS,
-    config_cost,
-    cost_of,
-    recorded_keep,
-)
+from bench.cost.stages import config_cost, cost_of
 from bench.gates.goldens import recorded_verdict, refuse_under_ci, unrecorded
 from hybrid import HybridConfig, Keep
 
@@ -36,85 +29,89 @@ PREDICTED = (
     *("arm", "batch", "stage", "compute", "+ weights", "+ bandwidth", "= device ms"),
     *("launches", "eager ms", "takes ms", "wall", "graphed ms", "takes ms", "wall"),
 )
-MODEL = f"LLaVA-1.5-7B, {TOKENS} prompt tokens"
 
 
-def cost_gate(*, reproduce: str) -> list[Verdict]:
-    """One verdict over all arms, batch sizes and stages, below a table of them.
+def cost_gate(models: Sequence[Model] = MODELS, *, reproduce: str) -> list[Verdict]:
+    """One verdict over all arms, batch sizes and stages of `models`, below a table of each.
 
     Raises UserError if there is no record for the installed packages, or somebody edited it.
     """
     console = Console()
-    recorded.load()  # a record that is missing or edited is said before the counting
-    now = _counted(console)
-    _print(now, console)
-    changes = recorded.compare(now)
-    for stage, line in changes.items():
-        print_line(console, f"{stage}: {line}")
-    total = sum(len(stages) for batches in now.values() for stages in batches.values())
+    for model in models:
+        recorded.load(model)  # a record that is missing or edited is said before the counting
+    changed, total = list[str](), 0
+    for model in models:
+        now = _counted(model, console)
+        _print(model, now, console)
+        changed += _changed(model, recorded.compare(now, model), console)
+        total += _stages(now)
     verdict = recorded_verdict(
-        "cost", list(changes), total, regenerate=recorded.COMMAND, reproduce=reproduce
+        "cost", changed, total, regenerate=recorded.COMMAND, reproduce=reproduce
     )
     return [verdict]
 
 
-def arm_cost(arm: str, keep: Keep | None, *, reproduce: str) -> list[Verdict]:
+def arm_cost(arm: str, keep: Keep | None, model: Model = LLAVA, *, reproduce: str) -> list[Verdict]:
     """The same of one arm beside dense: by its record, or shown and UNSURE where there is none.
 
     Args:
-        arm: that the record has, or a method.
+        arm: that a record has, or a method.
         keep: the budget; the record's if None, and of a method without one 64.
 
     Raises:
         UserError: there is no such method, it takes no such budget, or raises.
+        ConfigError: it does not fit the model.
     """
     console = Console()
-    if _has_record(arm, keep):
+    if _has_record(model, arm, keep):
         counted = tuple(dict.fromkeys(("dense", arm)))
-        now = recorded.measure(arms=counted)
+        now = recorded.measure(model=model, arms=counted)
         now = {name: {batch: now[name][batch] for batch in now[arm]} for name in counted}
-        _print(now, console)
-        changes = recorded.compare(now, {name: tuple(now[arm]) for name in counted})
-        for stage, line in changes.items():
-            print_line(console, f"{stage}: {line}")
-        total = sum(len(stages) for batches in now.values() for stages in batches.values())
+        _print(model, now, console)
+        only = {name: tuple(now[arm]) for name in counted}
+        changed = _changed(model, recorded.compare(now, model, only), console)
         return [
             recorded_verdict(
-                "cost", list(changes), total, regenerate=recorded.COMMAND, reproduce=reproduce
+                "cost", changed, _stages(now), regenerate=recorded.COMMAND, reproduce=reproduce
             )
         ]
-    name, batch = known(arm), BATCHES[-1]
-    asked = keep or recorded_keep(name)
-    costs = {"dense": cost_of("dense", batch), name: _costs_at(name, asked, batch)}
+    name, batch = known(arm), model.batches[-1]
+    ships = ARMS.get(name)
+    own = recorded_keep(name) if name in METHODS or ships is None else ships.budget
+    other = own if name in model.arms else None
+    costs = {each: _costs_of(model, each, asked, batch) for each, asked in _beside(name, keep)}
     shown = {
         each: {f"batch-{batch}": {stage: cost.to_json() for stage, cost in stages.items()}}
         for each, stages in costs.items()
     }
-    _print(shown, console)
-    ships = ARMS.get(name)
-    other = recorded_keep(name) if name in METHODS else None if ships is None else ships.budget
-    return [unrecorded("cost", name, asked, other, reproduce=reproduce)]
+    _print(model, shown, console)
+    return [unrecorded("cost", name, keep or own, other, reproduce=reproduce)]
 
 
-def _has_record(arm: str, keep: Keep | None) -> bool:
-    return arm in ARMS and (keep is None or (arm in METHODS and keep == recorded_keep(arm)))
+def _beside(arm: str, keep: Keep | None) -> Sequence[tuple[str, Keep | None]]:
+    return [("dense", None), (arm, keep)] if arm != "dense" else [(arm, keep)]
 
 
-def _costs_at(arm: str, keep: Keep, batch: int) -> Mapping[str, Cost]:
-    """Raises UserError for an arm that takes no such budget, or asks for values."""
-    config = _at_budget(arm, keep)
+def _has_record(model: Model, arm: str, keep: Keep | None) -> bool:
+    return arm in model.arms and (keep is None or (arm in METHODS and keep == recorded_keep(arm)))
+
+
+def _costs_of(model: Model, arm: str, keep: Keep | None, batch: int) -> Mapping[str, Cost]:
+    """As it ships, or at another budget.
+
+    Raises:
+        UserError: an arm takes no such budget, or asks for values.
+        ConfigError: one that ships does not fit the model.
+    """
+    if arm in ARMS and (keep is None or _has_record(model, arm, keep)):
+        return cost_of(arm, batch, model)
+    asked = keep or recorded_keep(arm)
+    config = _at_budget(arm, asked)
     try:
-        return config_cost(config, batch)
+        return config_cost(config, batch, model)
     except BaseException as error:
-        doing = f"counting keep {keep} of 576 patches on tensors without values"
+        doing = f"counting keep {asked} of {model.patches} patches on tensors without values"
         raise raised(arm, error, doing) from error
-
-
-def _costs_of(arm: str, keep: Keep | None, batch: int) -> Mapping[str, Cost]:
-    """As it is recorded, or at another budget. Raises UserError as `_costs_at` does."""
-    if _has_record(arm, keep):
-        return cost_of(arm, batch)
-    return _costs_at(arm, keep or recorded_keep(arm), batch)
 
 
 def _at_budget(arm: str, keep: Keep) -> HybridConfig:
@@ -128,38 +125,43 @@ def _at_budget(arm: str, keep: Keep) -> HybridConfig:
     return HybridConfig(method=(make(keep),))
 
 
-def rewrite_for_review() -> None:
+def rewrite_for_review(models: Sequence[Model] = MODELS) -> None:
     """Store the costs as they are now; refused under CI."""
     refuse_under_ci()
     console = Console()
-    now = _counted(console)
-    recorded.rewrite(now)
-    _print(now, console)
-    print_line(console, f"written to {recorded.PATH}")
+    for model in models:
+        now = _counted(model, console)
+        recorded.rewrite(now, model)
+        _print(model, now, console)
+        print_line(console, f"written to {recorded.path_of(model)}")
 
 
-def print_predictions(source: str, arm: str | None = None, keep: Keep | None = None) -> None:
+def print_predictions(
+    source: str, model: Model = LLAVA, arm: str | None = None, keep: Keep | None = None
+) -> None:
     """A table of what each stage takes on a GPU, with the arithmetic; judges nothing.
 
     Args:
         source: the GPU, by name or file.
+        model: whose stages.
         arm: to predict beside dense, at each batch size; all that have a record if None.
         keep: its budget; the record's if None, and of a method without one 64.
 
     Raises:
         UserError: a GPU that is neither known nor described by a file; no such method, it takes no
             such budget, or raises.
+        ConfigError: it does not fit the model.
     """
     gpu = load_gpu(source)
     console = Console()
-    keeps = {} if arm is None else {"dense": None, arm: keep}
+    keeps = {} if arm is None else dict(_beside(arm, keep))
     rows = []
     with console.status("counting") as status:
-        for name, batch in product(keeps, BATCHES) if keeps else CASES:
+        for name, batch in product(keeps, model.batches) if keeps else model.cases:
             status.update(f"counting {name}, batch {batch}")
-            for stage, cost in _costs_of(name, keeps.get(name), batch).items():
+            for stage, cost in _costs_of(model, name, keeps.get(name), batch).items():
                 rows.append([name, str(batch), stage, *_prediction(cost, gpu)])
-    title = MODEL
+    title = model.says
     if arm is not None and (keep is not None or arm in METHODS or arm not in ARMS):
         title += f", {arm} at keep {keep or recorded_keep(arm)}"
     print_table(console, f"{title}, predicted on {gpu.ceiling.name}", PREDICTED, rows)
@@ -191,12 +193,23 @@ def _ms(seconds: float) -> str:
     return f"{1e3 * seconds:.2f}"
 
 
-def _counted(console: Console) -> recorded.Costs:
+def _counted(model: Model, console: Console) -> recorded.Costs:
     with console.status("counting") as status:
-        return recorded.measure(lambda case: status.update(f"counting {case}"))
+        return recorded.measure(lambda case: status.update(f"counting {case}"), model)
 
 
-def _print(costs: recorded.Costs, console: Console) -> None:
+def _changed(model: Model, changes: Mapping[str, str], console: Console) -> list[str]:
+    """The stages' names, as they stand in a verdict, after a line on each."""
+    for stage, line in changes.items():
+        print_line(console, f"{model.name}, {stage}: {line}")
+    return [f"{model.name}, {stage}" for stage in changes]
+
+
+def _stages(costs: recorded.Costs) -> int:
+    return sum(len(stages) for batches in costs.values() for stages in batches.values())
+
+
+def _print(model: Model, costs: recorded.Costs, console: Console) -> None:
     rows = []
     for arm, batches in costs.items():
         for batch, stages in batches.items():
@@ -213,4 +226,4 @@ def _print(costs: recorded.Costs, console: Console) -> None:
                         f"{cost['flops'] / dense:.3f}x",
                     ]
                 )
-    print_table(console, f"{MODEL}, counted", COLUMNS, rows)
+    print_table(console, f"{model.says}, counted", COLUMNS, rows)

@@ -1,7 +1,7 @@
 """What a family of models has to say, so that the path of `hybrid.model` can run it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -98,6 +98,24 @@ class Family(ABC):
     def alike(self, inputs: Inputs, looked: Any) -> list["Alike"]:
         """What a hand-over stage is given: images of one size at a time."""
         return [Alike(None, self.vision.grid, looked)]
+
+    def grids(self, inputs: Inputs) -> list[tuple[int, int]]:
+        """Tokens, high and wide, of images that a hand-over stage is given, of each size."""
+        grid: tuple[int, int] = self.vision.grid
+        return [grid]
+
+    def slots_of(self, inputs: Inputs, left: Callable[[tuple[int, int]], int]) -> int:
+        """N of a placed batch, which the host knows.
+
+        Args:
+            left: how many tokens of an image, high and wide, are handed on.
+        """
+        images = inputs.images
+        if images is None:
+            assert self.slots is not None
+            return self.slots
+        most = max(map(left, self.grids(inputs)), default=1)
+        return min(images.index.shape[1] * most, images.placeholders)
 
     def cells(self, inputs: Inputs, position: Tensor) -> Tensor:
         """Row and column of placeholders [B, N] in their images: [B, N, 2] int64."""

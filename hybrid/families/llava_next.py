@@ -10,7 +10,7 @@ own, with its own budget, as their authors have it; once one of them drops patch
 longer whole, and newlines are not handed on either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -236,6 +236,15 @@ class LlavaNext(Family):
         return [
             Alike(part.crop, part.grid, _Part(looked, part)) for part in inputs.tower.rectangles
         ]
+
+    def grids(self, inputs: Inputs) -> list[Grid]:
+        return [part.grid for part in inputs.tower.rectangles] if inputs.tower else []
+
+    def slots_of(self, inputs: Inputs, left: Callable[[Grid], int]) -> int:
+        whole = all(left(grid) == grid[0] * grid[1] for grid in self.grids(inputs))
+        if inputs.images is not None and whole:
+            return inputs.images.placeholders  # rows are whole, and their newlines handed on
+        return super().slots_of(inputs, left)
 
     def to_prompts(self, visual: VisualTokens, inputs: Inputs, *, whole: bool) -> VisualTokens:
         images, crops = inputs.images, inputs.tower

@@ -109,6 +109,9 @@ class QwenVL(Family):
     def alike(self, inputs: Inputs, looked: Any) -> list[Alike]:
         return [Alike(same.image, same.grid, looked.of(same)) for same in inputs.tower.alike]
 
+    def grids(self, inputs: Inputs) -> list[Grid]:
+        return [same.grid for same in inputs.tower.alike] if inputs.tower else []
+
 
 def position_ids_of(is_image: Tensor, mask: Tensor, grids: Sequence[Sequence[Grid]]) -> Tensor:
     """Time, height and width of each token of left-padded prompts: [3, B, S], on the host.

@@ -61,8 +61,11 @@ class Grid(HandOverStage):
         return next(allowed, max(high, wide))
 
     def slots_of(self, slots: int) -> int:
-        side = isqrt(slots)
-        return len(range(0, side, self.every(side, side))) ** 2
+        return self.slots_in((isqrt(slots), isqrt(slots)))
+
+    def slots_in(self, grid: tuple[int, int]) -> int:
+        every = self.every(*grid)
+        return len(range(0, grid[0], every)) * len(range(0, grid[1], every))
 
     def choose(self, seen: Seen) -> Choice:
         (high, wide), device = seen.grid, seen.visual.position.device
@@ -88,6 +91,10 @@ class Pool(HandOverStage):
 
     def slots_of(self, slots: int) -> int:
         return isqrt(self.keep.of(slots)) ** 2
+
+    def slots_in(self, grid: tuple[int, int]) -> int:
+        rows, columns = self.windows(*grid)
+        return rows * columns
 
     def choose(self, seen: Seen) -> Choice:
         (high, wide), features = seen.grid, seen.visual.features

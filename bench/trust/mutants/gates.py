@@ -12,6 +12,7 @@ from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.base.verdict import Outcome
 from bench.cost import recorded
+from bench.cost.models import model_of
 from bench.cost.stages import cost_of
 from bench.evaluation.runs.evaluate import evaluate
 from bench.evaluation.runs.job import Job, Options, open_task
@@ -153,7 +154,7 @@ HARNESS = (
     ),
 )
 ANSWERED: tuple[Family, ...] = ("model", "cost", "waits")
-COST_ARMS = ("off", "hybrid")
+COST_ARMS = {"llava-1.5-7b": ("off", "hybrid"), "qwen2.5-vl-3b": ("off",)}
 QUESTIONS, IMAGES = 25, 50
 
 
@@ -219,9 +220,9 @@ def spelled_waits(change: Change | None) -> Red | None:
 
 def changed_cost() -> Red | None:
     """The cost gate at batch 1, on our own arms."""
-    costs = json.loads(recorded.PATH.read_text(encoding="utf-8"))["costs"]
-    for arm in COST_ARMS:
-        for stage, cost in cost_of(arm, 1).items():
+    for model, arm in ((model_of(name), arm) for name in COST_ARMS for arm in COST_ARMS[name]):
+        costs = json.loads(recorded.path_of(model).read_text(encoding="utf-8"))["costs"]
+        for stage, cost in cost_of(arm, 1, model).items():
             before, now = costs[arm]["batch-1"][stage], cost.to_json()
             for name in ("launches", "flops", "bytes_moved"):
                 if before[name] != now[name]:
