@@ -18,12 +18,13 @@ from hybrid import HybridConfig, HybridLlava, Keep
 from hybrid.families import FAMILIES as KNOWN
 from hybrid.methods import METHODS
 from tests.commands import Typed
-from tests.families import FAMILIES, Prompt
+from tests.families import FAMILIES, THREE_AXES, Prompt
 
 IMAGES: dict[str, Size] = {
     "llava": (24, 24),
     "llava_next": (40, 33),
     "qwen2_5_vl": (32, 56),  # 4 x 7 tokens: windows of three sizes
+    "qwen3_vl": (32, 56),
 }
 CONFIGS: dict[str, HybridConfig | None] = {
     "dense": None,
@@ -53,7 +54,7 @@ def flops_of_generate(llava: Any, given: Mapping[str, Tensor], tokens: int) -> i
     """Of transformers' own `generate`, with values."""
     ids = given["input_ids"]
     more = {"attention_mask": torch.ones_like(ids)}
-    if llava.config.model_type == "qwen2_5_vl":
+    if llava.config.model_type in THREE_AXES:
         more["mm_token_type_ids"] = (ids == llava.config.image_token_id).int()
     with torch.inference_mode(), counting(llava.parameters()) as cost:
         llava.generate(
@@ -80,6 +81,7 @@ def test_what_has_no_values_costs_what_has_some(family: str, name: str) -> None:
     llava = FAMILIES[family].make(5)
     given = prompts_of(llava.config, 2, IMAGES[family])
     meta = without_memory(llava.config).double()
+    meta.generation_config = llava.generation_config  # a step looks for each end token
     found = costs_of(meta, stages_of(meta, CONFIGS[name], given))
     expected = costs_of(llava, stages_of(llava, CONFIGS[name], real(given)))
     assert {stage: cost.to_json() for stage, cost in found.items()} == {
@@ -199,9 +201,9 @@ def test_the_head_that_is_an_embedding_is_read_once_all_the_same() -> None:
     assert large.weight_bytes == pytest.approx(2 * (7.616e9 - embedding), rel=0.01)
 
 
-def test_every_family_has_prompts_and_a_record() -> None:
-    families = {model.config().model_type for model in MODELS}
-    assert families == {*KNOWN} == {*IMAGES}
+def test_every_family_is_counted_here_and_most_are_recorded() -> None:
+    assert {*KNOWN} == {*IMAGES}
+    assert {*KNOWN} - {model.config().model_type for model in MODELS} == {"qwen3_vl"}
 
 
 def test_a_gpu_s_time_is_predicted_of_any_model(typed: Typed) -> None:

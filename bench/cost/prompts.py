@@ -64,4 +64,5 @@ _FAMILIES: Mapping[str, Callable[[Any, int, Size], tuple[int, dict[str, Tensor]]
     "llava": _llava,
     "llava_next": _llava_next,
     "qwen2_5_vl": _qwen,
+    "qwen3_vl": _qwen,
 }

@@ -79,7 +79,11 @@ def _hybrid(model: HybridLlava, inputs: Inputs) -> Stages:
 
 
 def _dense(llava: Any, inputs: Inputs, sizes: Mapping[str, Tensor]) -> Stages:
-    """transformers' own modules; its `generate` reads values, which `meta` does not have."""
+    """transformers' own modules; its `generate` reads values, which `meta` does not have.
+
+    So does what adds Qwen3-VL's DeepStack features to hidden states: it is left out, and has no
+    FLOPs.
+    """
     language: Any = llava.model.language_model
     left: list[Any] = []
 
@@ -116,18 +120,27 @@ def _dense(llava: Any, inputs: Inputs, sizes: Mapping[str, Tensor]) -> Stages:
 def _sizes(llava: Any, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """What transformers' tower is told beside pixels; what it reads values of stays on the host.
 
-    Qwen-VL's finds its windows and where patches stand in each call. Here it is told, so that
-    neither these operators nor their waits count.
+    Qwen-VL's finds in each call where patches and windows stand. Here it is told, so that neither
+    these operators nor their waits count.
     """
     told = {key: given[key] for key in ("image_sizes", "image_grid_thw") if key in given}
     if "image_grid_thw" not in told:
         return told
-    grid, settings, utils = told["image_grid_thw"], llava.config.vision_config, vision_utils
-    merge = settings.spatial_merge_size
+    grid, tower, utils = told["image_grid_thw"], llava.model.visual, vision_utils
+    merge = tower.spatial_merge_size
     told["position_ids"] = utils.get_vision_position_ids(grid, merge).to(llava.device)
     told["cu_seqlens"] = utils.get_vision_cu_seqlens(grid)
-    window, patch = settings.window_size, settings.patch_size
-    told["window_index"], told["cu_window_seqlens"] = utils.get_vision_window_index(
-        grid, merge, window, patch
-    )
+    if hasattr(tower, "window_size"):
+        told["window_index"], told["cu_window_seqlens"] = utils.get_vision_window_index(
+            grid, merge, tower.window_size, tower.patch_size
+        )
+    else:
+        taps = utils.get_vision_interpolation_indices_and_weights(
+            grid,
+            num_grid_per_side=tower.num_grid_per_side,
+            mode=tower.interpolation_mode,
+            align_corners=tower.interpolation_align_corners,
+            spatial_merge_size=merge,
+        )
+        told["interp_indices"], told["interp_weights"] = (tap.to(llava.device) for tap in taps)
     return told
