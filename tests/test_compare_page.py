@@ -150,7 +150,7 @@ def test_references_alone_make_a_page_of_letters(tmp_path: Path) -> None:
 def test_pruned_patches_are_dark_and_merged_ones_have_no_line_between_them() -> None:
     view = Image.new("RGB", (336, 336), (200, 40, 40))
     owner = np.array([0, 0, 2, 3])  # two by two patches; the upper two are one token
-    picture = draw(view, Kept(owner, np.array([True, True, False, True])))
+    picture = draw(view, Kept(owner, np.array([True, True, False, True]), (2, 2)))
     assert picture.getpixel((250, 80)) == (200, 40, 40)
     assert picture.getpixel((168, 40)) == (200, 40, 40)  # between the merged patches
     assert picture.getpixel((80, 250)) == (19, 19, 19)  # pruned: grey, at 0.22 of its brightness
@@ -159,5 +159,5 @@ def test_pruned_patches_are_dark_and_merged_ones_have_no_line_between_them() -> 
 
 
 def test_a_caption_counts_tokens_and_patches() -> None:
-    kept = Kept(np.array([0, 0, 2, 3]), np.array([True, True, False, True]))
+    kept = Kept(np.array([0, 0, 2, 3]), np.array([True, True, False, True]), (2, 2))
     assert kept.caption() == "2 of 3 tokens kept, from 4 patches; 3 patches are in them"

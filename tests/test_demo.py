@@ -9,7 +9,8 @@ from bench.arms.profiles import load_profile
 from bench.base.errors import UserError
 from bench.cli import main
 from bench.cli.demo import _image_and_question
-from bench.report.demo import Demonstration, demonstrate, with_options
+from bench.report.demo import Demonstration, asked, demonstrate
+from bench.tasks.prompts import CHATS
 from hybrid import Keep
 
 QUESTION = "What is the colour of the triangle shown here? A. red B. green C. blue D. white"
@@ -68,8 +69,12 @@ def test_words_the_model_was_never_taught_are_named() -> None:
 
 
 def test_options_get_lines_of_their_own() -> None:
-    assert with_options("Which? A. red B. green").startswith("Which?\nA. red\nB. green\nAnswer")
-    assert with_options("Which one is it?") == "Which one is it?"
+    llava, qwen = CHATS["llava-1.5"], CHATS["qwen2.5-vl"]
+    listed = asked("Which? A. red B. green", llava)
+    assert "<image> Which?\nA. red\nB. green\nAnswer with the option's letter" in listed
+    assert asked("Which one is it?", llava) == llava.frame("Which one is it?")
+    listed = asked("Which? A. red B. green", qwen)
+    assert ">Question: Which?\nOptions:\nA. red\nB. green\nPlease select" in listed
 
 
 def test_one_word_group_is_an_image_or_a_question(tmp_path: Path) -> None:

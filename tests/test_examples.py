@@ -41,6 +41,9 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench gpu-check": GPU,
     "bench gpu-check --out h100.json": GPU,
     "bench latency --profile llava-1.5-7b --weights random": GPU,
+    "bench latency --profile qwen2.5-vl-7b --weights random": GPU,
+    "bench run --data MMBench_DEV_EN --model Qwen2.5-VL-7B-Instruct --method divprune"
+    " --keep 64": GPU,
     "bench latency --weights random": "needs 18 GB and a profile's copy that the text describes",
     "bench run --data MMBench_DEV_EN --model llava_v1.5_7b_hybrid --verbose"
     " --work-dir hybrid_mmbench_k36 --reuse": GPU,
@@ -394,6 +397,14 @@ def test_waits_are_counted_beside_transformers_own(typed: Typed, line: str) -> N
 def test_the_7b_is_watched_without_weights(typed: Typed, line: str) -> None:
     ran = typed(*words(line))
     assert ran.code == 0 and "stands in for llava-hf/llava-1.5-7b-hf" in ran.out
+    assert "PASS" in ran.out and "FAIL" not in ran.out
+
+
+@pytest.mark.usefixtures("place")
+@answers("bench syncs --model llava_next_vicuna_7b_hybrid")
+def test_another_family_is_watched_without_weights(typed: Typed, line: str) -> None:
+    ran = typed(*words(line))
+    assert ran.code == 0 and "an untrained LLaVA-NeXT with images of" in ran.out
     assert "PASS" in ran.out and "FAIL" not in ran.out
 
 

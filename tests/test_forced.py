@@ -39,6 +39,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
 def live(checkpoint: Checkpoint, task: Task) -> Live:
     """What thresholds alone leave of each sample's image, counted by calibration."""
     thresholds = TINY.reduction.thresholds
+    assert thresholds is not None
     counting = Counting(DToMe(thresholds))
     tower = VisionTower(checkpoint.llava.model.vision_tower, -2, counting)
     encode = RecordingAnswerer(checkpoint, arm_config("off", TINY, KEEP), arm="off").encode

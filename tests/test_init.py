@@ -81,7 +81,7 @@ def test_the_profile_loads_and_names_its_files_from_its_own_folder(
     assert Path(profile.model.path).samefile(place / "my llava")
     assert Path(profile.prompts).samefile(place / "my data.tsv")
     assert profile.model.names == "my-llava"
-    assert (profile.reduction.keep, set(profile.reduction.thresholds)) == (36, {1.0})
+    assert (profile.reduction.keep, set(profile.reduction.thresholds or ())) == (36, {1.0})
     assert profile.coco is None and profile.latency is None
 
 

@@ -155,3 +155,50 @@ def test_the_command_s_prompt_reaches_the_task_and_is_checked(
     assert capsys.readouterr().err == (
         "error: unknown prompt 'lava'; choose one of vlmevalkit, one-sentence, recorded-hybrid\n"
     )
+
+
+def test_llava_next_is_asked_as_vlmevalkit_asks_it(tmp_path: Path) -> None:
+    """By the checkpoint's chat template: no system's turn, a space behind the message."""
+    path = questions(tmp_path, question="What is 7?", hint="Hint.")
+    task = load_task(path, chat="llava-next-vicuna")
+    assert task.samples[0].prompt == (
+        f"USER: <image>\nHint.\nWhat is 7?\nA. yes\nB. no\n{DIRECTLY} ASSISTANT:"
+    )
+    assert task.recipe["prompt"] == "vlmevalkit, llava-next-vicuna"
+    caption = load_task(captions(tmp_path), chat="llava-next-vicuna").samples[0].prompt
+    assert caption == (
+        "USER: <image>\nPlease describe this image in general. Directly provide the description,"
+        ' do not include prefix like "This image depicts".  ASSISTANT:'
+    )
+
+
+def test_qwen_is_asked_as_vlmevalkit_asks_it(tmp_path: Path) -> None:
+    """The data set's own words, since it is configured without prompts of its own there."""
+    before = (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+        "<|vision_start|><|image_pad|><|vision_end|>"
+    )
+    after = "<|im_end|>\n<|im_start|>assistant\n"
+    path = questions(tmp_path, question="What is 7?", hint="Hint.")
+    task = load_task(path, chat="qwen2.5-vl")
+    assert task.samples[0].prompt == (
+        f"{before}Hint: Hint.\nQuestion: What is 7?\nOptions:\nA. yes\nB. no\n"
+        f"Please select the correct answer from the options above. \n{after}"
+    )
+    assert (
+        load_task(questions(tmp_path), chat="qwen2.5-vl")
+        .samples[0]
+        .prompt.startswith(f"{before}Question: ")
+    )
+    caption = load_task(captions(tmp_path), chat="qwen2.5-vl").samples[0].prompt
+    assert caption == (
+        f"{before}Please describe this image in general. Directly provide the description, do not"
+        f' include prefix like "This image depicts". {after}'
+    )
+
+
+def test_a_prompt_that_a_chat_does_not_have_is_refused_with_those_it_has(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"unknown prompt 'llava'; choose one of vlmevalkit$"):
+        load_task(questions(tmp_path), prompt="llava", chat="qwen2.5-vl")
+    with pytest.raises(UserError, match="unknown chat 'alpaca'; choose one of llava-1"):
+        load_task(questions(tmp_path), chat="alpaca")

@@ -55,7 +55,7 @@ def not_finite(
 
     Args:
         config: of the arm; None is transformers' own model.
-        batch: input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host.
+        batch: prompts with an image each, as `Answerer.encode` gives them, on the host.
         row: the sample in the batch.
         step: the new token before which it was seen, from 0.
         arm, sample: what they are called.
@@ -87,12 +87,7 @@ def first_not_finite(
                 )
             else:  # without graphs: a replay calls no module
                 hybrid = HybridLlava(llava, config)
-                hybrid.generate(
-                    one["input_ids"],
-                    one["pixel_values"],
-                    one["attention_mask"],
-                    max_new_tokens=new_tokens,
-                )
+                hybrid.generate(**one, max_new_tokens=new_tokens, trace=False)
         except _NotFinite as found:
             return str(found)
     return None
@@ -139,11 +134,17 @@ def demand_finite(
 def _alone(batch: Mapping[str, Tensor], row: int) -> dict[str, Tensor]:
     """One sample of a batch, without its padding."""
     real = batch["attention_mask"][row].bool()
-    return {
-        "input_ids": batch["input_ids"][row][real][None],
-        "attention_mask": batch["attention_mask"][row][real][None],
-        "pixel_values": batch["pixel_values"][row : row + 1],
+    one = {
+        name: tensor[row][real][None] if tensor.shape == batch["input_ids"].shape else tensor[[row]]
+        for name, tensor in batch.items()
+        if name != "pixel_values"
     }
+    pixels = batch["pixel_values"]
+    if "image_grid_thw" not in batch:
+        return {**one, "pixel_values": pixels[[row]]}
+    patches = batch["image_grid_thw"].prod(dim=1)  # rows of pixels, an image behind the other
+    begin, count = int(patches[:row].sum()), int(patches[row])
+    return {**one, "pixel_values": pixels[begin : begin + count]}
 
 
 class _NotFinite(Exception):

@@ -1,7 +1,8 @@
-"""Images must come out of the processor at the size that the model takes.
+"""Images must come out of the processor at a size that the model takes.
 
-Most processors resize and crop; one that does neither, as the tiny checkpoint's, hands on what it
-gets. Images of other sizes then end in numpy, or count too few placeholders.
+Most processors of LLaVA-1.5 resize and crop; one that does neither, as the tiny checkpoint's, hands
+on what it gets. Images of other sizes then end in numpy, or count too few placeholders. Families
+that take images of any size resize each to what they take.
 """
 
 from collections.abc import Iterable
@@ -14,16 +15,22 @@ from bench.base.errors import UserError
 from bench.tasks import Task
 
 Size = tuple[int, int]  # width and height
+MOST = 200  # times its shorter side an image may be long, as transformers' Qwen2-VL has it
 
 
 class ImageSizes:
     """What the processor makes of images, by their size.
 
     Args:
-        processor: a `LlavaProcessor`.
+        processor: a `LlavaProcessor`, of a model whose images all have one size.
         side: of the square that the model takes, in pixels.
         square: whether images are padded to squares before.
     """
+
+    mend = (
+        "resize the images of the data, or set do_resize and do_center_crop in the checkpoint's"
+        " processor_config.json"
+    )
 
     def __init__(self, processor: Any, side: int, *, square: bool) -> None:
         self.processor, self.side, self.square = processor.image_processor, side, square
@@ -41,9 +48,7 @@ class ImageSizes:
                 if not self.fits(size):
                     raise UserError(
                         f"{task.name}: row with index {sample.index}: image is"
-                        f" {said(size)} pixels, {self.told(size)}: resize the images of the data,"
-                        " or set do_resize and do_center_crop in the checkpoint's"
-                        " processor_config.json"
+                        f" {said(size)} pixels, {self.told(size)}: {self.mend}"
                     )
 
     def told(self, size: Size) -> str:
@@ -61,6 +66,23 @@ class ImageSizes:
         pixels = self.processor(images=Image.new("RGB", size), return_tensors="np")["pixel_values"]
         height, width = pixels.shape[-2:]
         return width, height
+
+
+class AnySizes(ImageSizes):
+    """What the processor of a family does with images, which takes them of any size but a few."""
+
+    mend = "cut the images of the data"
+
+    def __init__(self) -> None:
+        pass
+
+    def fits(self, size: Size) -> bool:
+        """Whether neither side is too long for the other."""
+        return max(size) <= MOST * min(size)
+
+    def told(self, size: Size) -> str:
+        """What is wrong with it."""
+        return f"one side more than {MOST} times the other, which no processor takes"
 
 
 def said(size: Size) -> str:

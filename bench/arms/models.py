@@ -1,4 +1,4 @@
-"""Model names -> something that answers: transformers' dense LLaVA, or a `HybridLlava`."""
+"""Model names -> something that answers: transformers' dense model, or a `HybridLlava`."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,20 +9,21 @@ from typing import Any
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import LlavaForConditionalGeneration, LlavaProcessor
 from transformers.utils import logging as transformers_logging
 
 from bench.arms.checkpoint.config import checked_config
 from bench.arms.checkpoint.files import demand_safetensors, some_of
 from bench.arms.checkpoint.identity import checkpoint_files, processor_hash, weights_hash
+from bench.arms.families import LLAVA, kind_of
 from bench.arms.greedy import answer_greedily, stored_settings
-from bench.arms.image_sizes import ImageSizes, said
+from bench.arms.image_sizes import AnySizes, ImageSizes, said
 from bench.arms.own import known, own_of
-from bench.arms.processor import fit_processor
+from bench.arms.processor import PROCESSORS, fit_processor, set_pixels
 from bench.arms.profiles import DTYPES as DTYPE_NAMES
 from bench.arms.profiles import Profile
 from bench.arms.published import METHODS
 from bench.base.errors import UserError
+from bench.tasks.prompts import CHATS
 from hybrid import HybridConfig, HybridLlava, Keep
 
 REASON = 300  # characters of a library's reason that are said
@@ -36,9 +37,14 @@ def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
     names of `hybrid.methods`, and of methods that `bench.arms.own` knows, are these methods alone.
 
     Raises:
-        UserError: there is no such arm.
+        UserError: there is no such arm, or the profile gives it nothing to merge by.
     """
     reduction = profile.reduction
+    if arm == "dymu" and reduction.thresholds is None:
+        raise UserError(
+            f"profile {profile.name} has no thresholds, so dymu merges nothing: give it some, of a"
+            " LLaVA-1.5's tower, or choose another arm"
+        )
     merging: dict[str, Any] = {
         "thresholds": reduction.thresholds,
         "capacity": reduction.capacity,
@@ -72,13 +78,14 @@ def arm_config(arm: str, profile: Profile, keep: Keep) -> HybridConfig | None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded LLaVA and its processor; arms share its weights.
+    """A loaded model and its processor; arms share its weights.
 
+    llava: transformers' model, of any family.
     files: each of its files by name, and its digest; see `bench.arms.checkpoint.identity`.
     """
 
-    llava: LlavaForConditionalGeneration
-    processor: LlavaProcessor
+    llava: Any
+    processor: Any
     weights_hash: str
     processor_hash: str
     pad_to_square: bool
@@ -123,9 +130,9 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
     """Load the profile's model, from a folder or the Hugging Face cache; never from the network.
 
     Raises:
-        UserError: if there is no such checkpoint here, it is not a LLaVA, damaged or lacks a
-            weight or holds one too many, the profile's reduction does not fit it, or the device
-            is missing.
+        UserError: if there is no such checkpoint here, it is of no family that is run, damaged or
+            lacks a weight or holds one too many, the profile's reduction or chat does not fit it,
+            or the device is missing.
     """
     model = profile.model
     demand_device(profile)
@@ -139,7 +146,7 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
     torch.set_num_threads(model.threads)
     with _named_if_damaged(f"the checkpoint {path}"):
         # Not by `hybrid`'s own loader: a revision that is compared with may not have it.
-        loaded: Any = LlavaForConditionalGeneration.from_pretrained(
+        loaded: Any = kind_of(config).model_class.from_pretrained(
             path,
             config=config,
             dtype=DTYPES[model.dtype],
@@ -159,6 +166,8 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
         )
     answer_greedily(llava, path)
     processor = load_processor(path, config)
+    set_pixels(processor, profile.data.min_pixels, profile.data.max_pixels)
+    demand_chat(profile, processor)
     files = checkpoint_files(path)
     return Checkpoint(
         llava=llava.to(model.device),
@@ -170,7 +179,19 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
     )
 
 
-def load_processor(path: str, config: Any) -> LlavaProcessor:
+def demand_chat(profile: Profile, processor: Any) -> None:
+    """Raises UserError if a prompt of the profile's chat holds no image of the processor's."""
+    chat = CHATS[profile.model.chat]
+    if chat.image != processor.image_token:
+        fitting = [name for name, each in CHATS.items() if each.image == processor.image_token]
+        raise UserError(
+            f"profile {profile.name}: model.chat is {profile.model.chat}, whose image is"
+            f" {chat.image}, and this checkpoint's is {processor.image_token}: set"
+            f" {' or '.join(fitting) or 'the chat that it was trained with'}"
+        )
+
+
+def load_processor(path: str, config: Any) -> Any:
     """What turns texts and images into inputs of the model that `config` describes.
 
     Raises:
@@ -178,7 +199,9 @@ def load_processor(path: str, config: Any) -> LlavaProcessor:
     """
     with _named_if_damaged(f"the processor of {path}"):
         # Where torchvision is installed, the default is its resizing, which is not Pillow's.
-        processor = LlavaProcessor.from_pretrained(path, local_files_only=True, backend="pil")
+        processor: Any = PROCESSORS[config.model_type].from_pretrained(
+            path, local_files_only=True, backend="pil"
+        )
     processor.tokenizer.padding_side = "left"
     fit_processor(processor, config, path)
     return processor
@@ -205,13 +228,17 @@ class Answerer:
         self.processor: Any = checkpoint.processor
         self.llava: Any = checkpoint.llava
         self.pad_to_square = checkpoint.pad_to_square
-        vision: Any = checkpoint.llava.config.vision_config
-        side: int = vision.image_size
-        self.sizes = ImageSizes(self.processor, side, square=self.pad_to_square)
+        settings: Any = checkpoint.llava.config
+        self.kind = kind_of(settings)
+        self.sizes: ImageSizes = AnySizes()
+        if self.kind.model_type == LLAVA:
+            side: int = settings.vision_config.image_size
+            self.sizes = ImageSizes(self.processor, side, square=self.pad_to_square)
         self.hybrid = None if config is None else HybridLlava(checkpoint.llava, config)
 
     def encode(self, prompts: Sequence[str], images: Sequence[Image.Image]) -> dict[str, Any]:
-        """input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host.
+        """input_ids [B, S], attention_mask [B, S], pixel_values and what else the family takes of
+        one image a prompt, on the host.
 
         Raises:
             UserError: an image does not reach the model at the size that it takes.
@@ -228,7 +255,7 @@ class Answerer:
         encoded = self.processor(
             text=list(prompts), images=list(images), padding=True, return_tensors="pt"
         )
-        return {k: encoded[k] for k in ("input_ids", "attention_mask", "pixel_values")}
+        return {name: encoded[name] for name in self.kind.inputs}
 
     def answer(
         self, prompts: Sequence[str], images: Sequence[Image.Image], max_new_tokens: int

@@ -26,7 +26,8 @@ from bench.tasks.load import KNOWN, lmu_data
 from bench.tasks.subsets import load_subset
 
 WEIGHT_FILES = ("model.safetensors.index.json", "model.safetensors")
-FILES = ("config.json", "tokenizer_config.json", "processor_config.json")
+FILES = ("config.json", "tokenizer_config.json")
+PROCESSOR = ("processor_config.json", "preprocessor_config.json")  # either
 # For rough minutes: rows of the real data, tokens of a usual answer, and seconds of a 7B model
 # without graphs, whose host is what takes the time: 21.9 ms a token were recorded.
 ROWS = {"MMBench_DEV_EN": (4329, 4), "COCO_VAL": (5000, 1)}  # and rows a question or image
@@ -161,6 +162,8 @@ def _weights(repository: str) -> tuple[Need, int]:
     """The checkpoint in the Hugging Face cache, and its bytes (0 if it is not whole)."""
     remedy = f"hf download {repository}"
     missing = [name for name in FILES if _cached(repository, name) is None]
+    if not any(_cached(repository, name) for name in PROCESSOR):
+        missing.append(PROCESSOR[0])
     index, whole = (_cached(repository, name) for name in WEIGHT_FILES)
     if whole is not None:
         size = whole.stat().st_size

@@ -9,20 +9,20 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, LlavaConfig
+from transformers import AutoModelForImageTextToText
 
 from bench.arms.checkpoint.config import checked_config
 from bench.arms.greedy import answer_greedily
 from bench.arms.models import DTYPES, demand_aggregation_layer, demand_device
 from bench.arms.profiles import Profile
+from bench.arms.profiles.settings import Data
+from bench.arms.random_prompts import IMAGE, TEXT_AFTER, TEXT_BEFORE, prompts_of
 from bench.arms.untrained import config_of
 from bench.base.errors import UserError
 
 GIB = 1 << 30
 # Beside the weights: activations, caches of a batch, and the libraries' own workspaces.
 ROOM_BESIDE_WEIGHTS = 1.25
-TEXT_BEFORE, TEXT_AFTER = 35, 29  # with 576 patches: 640 tokens, as the cost gate counts
-FIRST_WORD = 3  # ids below it are padding, begin and end
 
 
 def true_config(profile: Profile) -> Any:
@@ -37,8 +37,8 @@ def true_config(profile: Profile) -> Any:
     return config_of(profile)
 
 
-def random_llava(config: LlavaConfig, *, dtype: torch.dtype, device: torch.device) -> Any:
-    """A `LlavaForConditionalGeneration` in evaluation mode whose answers never end.
+def random_llava(config: Any, *, dtype: torch.dtype, device: torch.device) -> Any:
+    """transformers' model of any family, in evaluation mode; its answers never end.
 
     Weights are drawn on `device` in `dtype`, without a copy in float32; the caller's random stream
     is left as it was.
@@ -72,34 +72,29 @@ def random_model(profile: Profile) -> Any:
     return llava
 
 
-def random_prompts(config: Any, batch: int) -> dict[str, Tensor]:
-    """The same prompts at every call, on the host.
+def random_prompts(config: Any, batch: int, data: Data | None = None) -> dict[str, Tensor]:
+    """The same prompts at every call, on the host: 64 words and an image each.
+
+    Args:
+        config: of the model; where it takes images of any size, they are of 672 x 672 pixels.
+        data: of the profile, whose min_pixels and max_pixels resize them.
 
     Returns:
-        input_ids [B, S] int64 with the image behind the first `TEXT_BEFORE` words and S the patches
-        and 64, attention_mask [B, S] int64, pixel_values [B, 3, H, W] float32.
+        input_ids [B, S] int64 with the image behind the first `TEXT_BEFORE` words and S its tokens
+        and 64, attention_mask [B, S] int64, pixel_values, and what else the family takes.
     """
-    generator = torch.Generator().manual_seed(1)
-    image, vocabulary = config.image_token_id, config.text_config.vocab_size
-    words = torch.randint(
-        FIRST_WORD, vocabulary - 1, (batch, TEXT_BEFORE + TEXT_AFTER), generator=generator
-    )
-    words += words >= image  # every word but the placeholder
-    side = config.vision_config.image_size
-    patches = (side // config.vision_config.patch_size) ** 2
-    placeholders = torch.full((batch, patches), image)
-    ids = torch.cat([words[:, :TEXT_BEFORE], placeholders, words[:, TEXT_BEFORE:]], dim=1)
-    pixels = torch.randn(batch, 3, side, side, generator=generator)
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "pixel_values": pixels}
+    least, most = (None, None) if data is None else (data.min_pixels, data.max_pixels)
+    texts = [(TEXT_BEFORE, TEXT_AFTER)] * batch
+    return prompts_of(config, texts, [IMAGE] * batch, least=least, most=most)
 
 
-def weight_bytes(config: LlavaConfig, dtype: torch.dtype) -> int:
+def weight_bytes(config: Any, dtype: torch.dtype) -> int:
     """Of all parameters, without making them."""
     llava = random_llava(config, dtype=dtype, device=torch.device("meta"))
     return sum(parameter.nbytes for parameter in llava.parameters())
 
 
-def check_room(config: LlavaConfig, *, dtype: torch.dtype, device: torch.device) -> None:
+def check_room(config: Any, *, dtype: torch.dtype, device: torch.device) -> None:
     """Raises UserError that names the GiB needed, if `device` has less memory free."""
     needed = ROOM_BESIDE_WEIGHTS * weight_bytes(config, dtype)
     free = free_bytes(device)

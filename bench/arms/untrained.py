@@ -13,11 +13,11 @@ from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
-    LlavaForConditionalGeneration,
     LlavaNextConfig,
     Qwen2_5_VLConfig,
 )
 
+from bench.arms.families import KINDS
 from bench.arms.profiles import Profile
 from bench.base.errors import UserError
 
@@ -221,18 +221,74 @@ def config_of(profile: Profile | str) -> Any:
     return TRUE_SHAPES[checkpoint]()
 
 
+def small_config(model_type: str) -> Any:
+    """A model of a family, small enough for a CPU; LLaVA-1.5's by the tokens of the real one.
+
+    LLaVA-NeXT's crops have 6 x 6 patches, Qwen2.5-VL's windows 4 x 4 tokens.
+    """
+    if model_type == "llava":
+        return replace(Shape(), side=24).config()
+    text = {
+        "vocab_size": 100,
+        "hidden_size": 48,
+        "intermediate_size": 64,
+        "num_hidden_layers": 5,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "pad_token_id": PAD,
+        "bos_token_id": BEGIN,
+        "eos_token_id": END,
+    }
+    if model_type == "llava_next":
+        side = 6 * PATCH
+        return LlavaNextConfig(
+            text_config={"model_type": "llama", "max_position_embeddings": 4096, **text},
+            vision_config=Shape().config().vision_config,
+            image_token_index=99,
+            image_grid_pinpoints=[
+                [side, 2 * side], [2 * side, side], [2 * side, 2 * side], [3 * side, side]
+            ],
+            image_seq_length=36,
+        )  # fmt: skip
+    sections = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 2, 2]}
+    return Qwen2_5_VLConfig(
+        text_config={**text, "rope_parameters": sections},
+        vision_config={
+            "depth": 4,
+            "hidden_size": 32,
+            "intermediate_size": 40,
+            "num_heads": 4,
+            "window_size": 8 * PATCH,
+            "out_hidden_size": 48,
+            "fullatt_block_indexes": [1, 3],
+        },
+        vision_start_token_id=96,
+        vision_end_token_id=97,
+        video_token_id=98,
+        image_token_id=99,
+    )
+
+
+def untrained(config: Any, std: float = Shape.std) -> Any:
+    """A model of any family in evaluation mode; the same weights at every call.
+
+    The caller's random stream is left as it was. std: of the weights, as in `Shape`.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        model: Any = KINDS[config.model_type].model_class(config)
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                torch.nn.init.normal_(weight, std=std)
+    return model.eval()
+
+
 def untrained_llava(shape: Shape) -> Any:
     """A `LlavaForConditionalGeneration` in evaluation mode; the same weights at every call.
 
     The caller's random stream is left as it was.
     """
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(0)
-        llava: Any = LlavaForConditionalGeneration(shape.config())
-        for weight in llava.parameters():
-            if weight.ndim > 1:
-                torch.nn.init.normal_(weight, std=shape.std)
-    return llava.eval()
+    return untrained(shape.config(), shape.std)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,16 @@ def accuracy(
         if kind not in chosen.judged:
             demand_heeded(context, f"gate without {without}")
     kept = resolve_keep(keep, chosen)
-    options = Options(work_dir, reuse, verbose, limit, batch_size, matcher, prompt=prompt)
+    options = Options(
+        work_dir,
+        reuse,
+        verbose,
+        limit,
+        batch_size,
+        matcher,
+        prompt=prompt,
+        chat=chosen.model.chat,
+    )
     prepare(
         chosen,
         chosen.judged.values(),

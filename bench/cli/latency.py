@@ -107,6 +107,10 @@ def latency(
     Does the 7B model keep its bounds here, without a download?
 
         python -m bench latency --profile llava-1.5-7b --weights random
+
+    And Qwen2.5-VL? It has no bounds yet, so that verdicts are UNSURE, with their ratios.
+
+        python -m bench latency --profile qwen2.5-vl-7b --weights random
     """
     from bench.arms.models import resolve_keep
     from bench.arms.needs import latency_minutes, prepare

@@ -45,7 +45,8 @@ def run(
     model: Annotated[
         str,
         typer.Option(
-            help="tiny or llava_v1.5_7b (dense), or that followed by "
+            help="tiny, llava_v1.5_7b, llava_next_vicuna_7b, Qwen2.5-VL-7B-Instruct or "
+            "Qwen2.5-VL-3B-Instruct (dense), or that followed by "
             "_off, _dymu, _fastv, _hybrid, _random, _lowest, "
             "_compact, or a method's name; or dense with --arm."
         ),
@@ -109,6 +110,7 @@ def run(
             tokeniser,
             spice,
             prompt=prompt,
+            chat=profile.model.chat,
             subset=chosen,
             ranks=ranks,
         )

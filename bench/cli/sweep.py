@@ -115,7 +115,7 @@ def sweep(
     folder = work_dir / "sweep"
     data = [chosen.data_of("mmbench"), *([chosen.data_of("coco")] if coco else [])]
     prepare(chosen, data, work_dir=work_dir)
-    options = Options(folder, reuse, verbose, limit, batch_size, matcher)
+    options = Options(folder, reuse, verbose, limit, batch_size, matcher, chat=chosen.model.chat)
     found = run_sweep(chosen, asked, options, Timed(batch, blocks), captions=coco)
     console = Console()
     title = f"sweep: {profile}, {found.questions} questions, answers timed at batch {batch}"

@@ -26,8 +26,8 @@ def accuracy_gate(
     *,
     hits: Mapping[int, bool],
     reference_hits: Mapping[int, bool],
-    margin: float,
-    floor: float,
+    margin: float | None,
+    floor: float | None,
     reproduce: str,
     reference: str = "dense",
     gate: str = "accuracy",
@@ -40,6 +40,7 @@ def accuracy_gate(
     margin: the loss of accuracy that is still acceptable, 0.03 for three points.
     floor: the circular accuracy below which no comparison helps. On a subset it is what the
         recorded run scored on those same questions: `floor_on`.
+        Either may be None: what it would judge is told, and UNSURE.
     categories: level -> question -> its category, for the breakdown in the numbers; the reason
         names categories that are significantly worse (`statistics.breakdown`).
     near_ties: flipped question -> whether rounding explains it, None where that was not recorded
@@ -52,7 +53,7 @@ def accuracy_gate(
     Raises UserError for empty runs, differing questions, a hit that is not a boolean, or a margin
     or floor that is no share of 1.
     """
-    if not 0 <= floor <= 1:
+    if floor is not None and not 0 <= floor <= 1:
         raise UserError(f"accuracy floor is {floor}: give it as a share of 1, such as 0.553")
     pair = paired_gate(
         hits=hits,
@@ -76,7 +77,7 @@ def paired_gate(
     *,
     hits: Mapping[int, bool],
     reference_hits: Mapping[int, bool],
-    margin: float,
+    margin: float | None,
     reproduce: str,
     reference: str,
     gate: str,
@@ -84,7 +85,7 @@ def paired_gate(
     near_ties: Mapping[int, bool | None] | None = None,
 ) -> Verdict:
     """The first verdict of `accuracy_gate`; raises as it does."""
-    if not 0 < margin < 1:
+    if margin is not None and not 0 < margin < 1:
         raise UserError(f"accuracy margin is {margin}: give the acceptable loss as a share, 0.03")
     ids = matched_ids(hits, reference_hits, unit="question")
     return _paired_verdict(
@@ -157,7 +158,7 @@ def _paired_verdict(
     now: Mapping[int, bool],
     before: Mapping[int, bool],
     *,
-    margin: float,
+    margin: float | None,
     categories: Mapping[str, Mapping[int, str]],
     near_ties: Mapping[int, bool | None] | None,
     reproduce: str,
@@ -165,7 +166,9 @@ def _paired_verdict(
     gate: str,
 ) -> Verdict:
     pairs = paired(before, now, now)
-    passes, fails = decisions(pairs.lost, pairs.gained, pairs.n, margin)
+    # Of none nothing is decided, whatever stands here: `difference_verdict` says so.
+    against = 0.5 if margin is None else margin
+    passes, fails = decisions(pairs.lost, pairs.gained, pairs.n, against)
     p, two_sided = mcnemar_p(pairs), two_sided_mcnemar_p(pairs)
     rows = breakdown(categories, before, now)
     lost, gained = (
@@ -193,7 +196,7 @@ def _paired_verdict(
         margin=margin,
         unit="question",
         n=pairs.n,
-        score=float(tango_score(pairs.lost, pairs.gained, pairs.n, -margin)),
+        score=float(tango_score(pairs.lost, pairs.gained, pairs.n, -against)),
         told=", ".join(told) + (f"; {worse}" if worse else ""),
         reproduce=reproduce,
         gate=gate,
@@ -215,12 +218,12 @@ def _split(flips: Flips, near_ties: Mapping[int, bool | None] | None) -> str:
     return f" ({flips.said()})" if asked else ""
 
 
-def _floor_verdict(hits: int, n: int, *, floor: float, reproduce: str, gate: str) -> Verdict:
+def _floor_verdict(hits: int, n: int, *, floor: float | None, reproduce: str, gate: str) -> Verdict:
     return floor_verdict(
         score=hits / n,
         interval=wilson_interval(hits, n),
         floor=floor,
-        floor_said=f"{100 * floor:.2f}%",
+        floor_said="" if floor is None else f"{100 * floor:.2f}%",
         told=f"{hits} of {n} right in every rotation",
         reproduce=reproduce,
         gate=gate,

@@ -20,8 +20,8 @@ def caption_gate(
     *,
     per_image_cider: Mapping[int, float],
     reference_per_image: Mapping[int, float],
-    margin: float,
-    floor: float,
+    margin: float | None,
+    floor: float | None,
     reproduce: str,
     reference: str = "dense",
     gate: str = "captions",
@@ -31,11 +31,12 @@ def caption_gate(
     per_image_cider, reference_per_image: image id -> CIDEr of its caption. Margin and floor are
         in the same unit (pycocoevalcap's own, where 1.0 is what VLMEvalKit prints as 100).
 
-    Paired as `paired_gate` says. The floor is compared with the score itself.
+    Paired as `paired_gate` says. The floor is compared with the score itself. Either may be None:
+    what it would judge is told, and UNSURE.
 
     Raises UserError as `paired_gate` does, and for a floor that is not positive.
     """
-    if not (math.isfinite(floor) and floor >= 0):
+    if floor is not None and not (math.isfinite(floor) and floor >= 0):
         raise UserError(f"caption floor is {floor}: give the lowest acceptable CIDEr, 1.0")
     pair = paired_gate(
         per_image_cider=per_image_cider,
@@ -53,7 +54,7 @@ def paired_gate(
     *,
     per_image_cider: Mapping[int, float],
     reference_per_image: Mapping[int, float],
-    margin: float,
+    margin: float | None,
     reproduce: str,
     reference: str,
     gate: str,
@@ -69,7 +70,7 @@ def paired_gate(
     Raises UserError for empty runs, differing images, a score that is NaN, infinite or negative,
     or a margin that is not positive.
     """
-    if not (math.isfinite(margin) and margin > 0):
+    if margin is not None and not (math.isfinite(margin) and margin > 0):
         raise UserError(f"caption margin is {margin}: give the acceptable loss of CIDEr, 0.05")
     ids = matched_ids(per_image_cider, reference_per_image, unit="image")
     now = np.array([_checked(per_image_cider, i, "run") for i in ids])
@@ -87,19 +88,25 @@ def _checked(scores: Mapping[int, float], image: int, name: str) -> float:
 
 
 def _paired_verdict(
-    differences: NDArray[np.float64], *, margin: float, reproduce: str, reference: str, gate: str
+    differences: NDArray[np.float64],
+    *,
+    margin: float | None,
+    reproduce: str,
+    reference: str,
+    gate: str,
 ) -> Verdict:
     delta = float(differences.mean())
     low, high = bootstrap_interval(differences, 0.95)
     enough = len(differences) >= FEWEST_IMAGES
+    against = 0.0 if margin is None else margin  # of none nothing is decided: it says so
     return difference_verdict(
-        decide(passes=low > -margin and enough, fails=high < -margin and enough),
+        decide(passes=low > -against and enough, fails=high < -against and enough),
         difference=delta,
         interval=(low, high),
         margin=margin,
         unit="image",
         n=len(differences),
-        score=(delta + margin) * 2 * norm.ppf(0.95) / (high - low) if high > low else math.inf,
+        score=(delta + against) * 2 * norm.ppf(0.95) / (high - low) if high > low else math.inf,
         told=(
             f"CIDEr {delta:+.4f} against {reference}, lower on {int((differences < 0).sum())},"
             f" higher on {int((differences > 0).sum())} of {len(differences)} images"
@@ -112,14 +119,14 @@ def _paired_verdict(
 
 
 def _floor_verdict(
-    scores: NDArray[np.float64], *, floor: float, reproduce: str, gate: str
+    scores: NDArray[np.float64], *, floor: float | None, reproduce: str, gate: str
 ) -> Verdict:
     cider = float(scores.mean())
     return floor_verdict(
         score=cider,
         interval=bootstrap_interval(scores, 0.975),
         floor=floor,
-        floor_said=f"{floor:.4f}",
+        floor_said="" if floor is None else f"{floor:.4f}",
         told=f"CIDEr {cider:.4f} over {len(scores)} images",
         reproduce=reproduce,
         gate=gate,

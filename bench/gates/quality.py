@@ -19,6 +19,7 @@ from bench.evaluation.runs.lock import locked
 from bench.gates.accuracy import accuracy_gate, floor_on, recorded_gate
 from bench.gates.captions import caption_gate, paired_gate
 from bench.tasks import DEFAULT_PROMPT, Task, comparable
+from bench.tasks.prompts import recorded_as
 from bench.tasks.subsets import load_subset
 from bench.tasks.task import NOT_RECORDED, Kind
 from hybrid import Keep
@@ -141,7 +142,8 @@ def _recorded(profile: Profile, arm: str, asked: Mapping[Kind, Options]) -> dict
                 f"profile {profile.name}: {side.source} is of {side.kind}, not of {kind}"
             )
         options = asked[kind]
-        for key, here in (("prompt", options.prompt), ("matcher", options.matcher)):
+        asked_as = recorded_as(options.prompt, options.chat)
+        for key, here in (("prompt", asked_as), ("matcher", options.matcher)):
             there = side.recipe.get(key, NOT_RECORDED)
             if there not in (NOT_RECORDED, here):
                 raise UserError(

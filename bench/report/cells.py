@@ -15,6 +15,7 @@ TIMING_COLUMNS = (
     "case", "arm", "stage", "p50", "p90", "peak memory", "calls", "against its floor"
 )  # fmt: skip
 BUDGET_COLUMNS = ("arm", *COLUMNS)
+NOT_COUNTED = "not counted"
 
 
 def budget_rows(budgets: Mapping[str, Budget | None]) -> list[list[str]]:
@@ -36,7 +37,7 @@ def verdict_cells(verdict: Verdict) -> list[str]:
 
 def timing_cells(row: Timing) -> list[str]:
     """In the order of TIMING_COLUMNS."""
-    against = ""
+    against = NOT_COUNTED
     if row.floor is not None:
         times = row.p50_ms / (1e3 * row.floor.seconds)
         against = f"{times:.1f}x the {row.floor.wall} floor, {in_time(1e3 * row.floor.seconds)}"

@@ -18,9 +18,9 @@ from bench.base.errors import UserError
 from bench.base.reading import read_bytes
 from bench.base.remark import remark
 from bench.evaluation.runs.recording import RecordingAnswerer
-from bench.report.pictures import draw, kept_patches, model_views
+from bench.report.pictures import Shown
 from bench.tasks import load_task
-from bench.tasks.prompts import CAPTION_PROMPTS, DIRECTLY, vlmevalkit_frame
+from bench.tasks.prompts import CAPTION_PROMPTS, CHATS, DEFAULT_PROMPT, Chat
 from bench.tasks.tables.images import ImageError, read_image
 from bench.timing.arms import answer_arm
 from bench.timing.clock import clock_for
@@ -66,11 +66,13 @@ def demonstrate(
             that are not finite.
     """
     checkpoint = load_checkpoint(profile)
-    asked = DESCRIBE if question is None else with_options(question)
-    _check_words(checkpoint, asked)
-    prompts = [vlmevalkit_frame(asked)]
+    chat = CHATS[profile.model.chat]
+    prompts = [asked(question, chat)]
+    _check_words(checkpoint, prompts[0])
     shipped = profile.data.coco or profile.prompts
-    images = [_open(image) if image else load_task(shipped).samples[0].image()]
+    images = [
+        _open(image) if image else load_task(shipped, chat=profile.model.chat).samples[0].image()
+    ]
     answerers = {
         name: RecordingAnswerer(checkpoint, arm_config(name, profile, keep), arm=name)
         for name in _arms(arm)
@@ -87,23 +89,26 @@ def demonstrate(
     model = answerers[arm].hybrid
     if model is None:
         raise UserError(f"{arm} reduces nothing that could be shown: choose another --model")
-    state = model.prefill(model.place(**encoded), 1)
-    trace = state.trace
-    kept = kept_patches(trace, 0)
-    view = model_views(encoded["pixel_values"], checkpoint.processor.image_processor)[0]
+    inputs = model.place(**encoded)
+    state = model.prefill(inputs, 1)
+    (shown,) = Shown.seen(answerers[arm], encoded, images, inputs, state.trace)
     return Demonstration(
         answers=answers,
-        tokens=_token_counts(state, length, patches=len(kept.owner)),
+        tokens=_token_counts(state, length, patches=len(shown.whole.owner)),
         milliseconds=_times(profile, checkpoint, arm, keep, prompts, images, answers[arm]),
-        picture=draw(view, kept) if arm != "off" else None,
-        caption=kept.caption(),
+        picture=shown.picture() if arm != "off" else None,
+        caption=shown.caption(),
     )
 
 
-def with_options(question: str) -> str:
-    """Options behind a question get a line each and MMBench's instruction; else as it is."""
-    listed = re.sub(r"\s+([A-F])\. ", r"\n\1. ", question)
-    return question if listed == question else f"{listed}\n{DIRECTLY}"
+def asked(question: str | None, chat: Chat) -> str:
+    """The whole prompt: a description if there is no question; options behind a question are asked
+    as MMBench's are."""
+    first, *rest = re.split(r"\s+([A-F])\. ", question or DESCRIBE)
+    if not rest:
+        return chat.frame(first)
+    options = dict(zip(rest[::2], rest[1::2], strict=True))
+    return chat.multiple_choice[DEFAULT_PROMPT](first, None, options)
 
 
 def _arms(arm: str) -> tuple[str, ...]:

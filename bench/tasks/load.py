@@ -11,7 +11,7 @@ from bench.tasks.captions.coco import CocoCaptions
 from bench.tasks.captions.tokenise import DEFAULT_TOKENISER
 from bench.tasks.matchers import DEFAULT_MATCHER
 from bench.tasks.mmbench import MMBench
-from bench.tasks.prompts import DEFAULT_PROMPT
+from bench.tasks.prompts import DEFAULT_CHAT, DEFAULT_PROMPT
 from bench.tasks.sources.hub import PREFIX, read_hub
 from bench.tasks.tables.table import ALL_OPTIONS, Table, shown
 from bench.tasks.tables.tsv import read_tsv
@@ -58,6 +58,7 @@ def load_task(
     with_spice: bool = False,
     limit: int | None = None,
     subset: Collection[int] | None = None,
+    chat: str = DEFAULT_CHAT,
 ) -> Task:
     """The task for a known name, the path of a TSV in VLMEvalKit's columns, or an `hf:` source.
 
@@ -67,6 +68,7 @@ def load_task(
         with_spice: score captions by SPICE, too.
         limit: only the first so many questions (with all their rotations) or images.
         subset: only these questions or images, named by `Task.group_key`.
+        chat: of the model that is asked, a name in `bench.tasks.prompts.CHATS`.
 
     Raises:
         UserError: no such data, or something in it is wrong.
@@ -81,8 +83,10 @@ def load_task(
 
     def build(rows: Table) -> Task:
         if kind == "mmbench":
-            return MMBench(name, rows, prompt=prompt, matcher=matcher)
-        return CocoCaptions(name, rows, prompt=prompt, tokeniser=tokeniser, with_spice=with_spice)
+            return MMBench(name, rows, prompt=prompt, matcher=matcher, chat=chat)
+        return CocoCaptions(
+            name, rows, prompt=prompt, tokeniser=tokeniser, with_spice=with_spice, chat=chat
+        )
 
     task = build(table)
     if limit is not None or subset is not None:

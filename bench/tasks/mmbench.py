@@ -16,7 +16,7 @@ from typing import Literal
 
 from bench.base.atomic import write_atomically
 from bench.tasks.matchers import DEFAULT_MATCHER, get_matcher
-from bench.tasks.prompts import MULTIPLE_CHOICE_PROMPTS, get_prompt
+from bench.tasks.prompts import DEFAULT_CHAT, chat_of, get_prompt, recorded_as
 from bench.tasks.rows import Rows
 from bench.tasks.tables.export import export
 from bench.tasks.tables.spreadsheets import guarded
@@ -69,8 +69,9 @@ class MMBench(Rows):
         name: of the data, as it goes into file names.
         table: `index question A B .. answer` and, where there are, `hint category l2-category
             split`; `image` only if `samples` are wanted.
-        prompt: a name in `MULTIPLE_CHOICE_PROMPTS`; None if predictions exist already and nobody
-            knows what they were prompted with.
+        prompt: a name among the chat's; None if predictions exist already and nobody knows what
+            they were prompted with.
+        chat: a name in `CHATS`, of the model that is asked.
 
     Raises:
         UserError: a column or cell is missing, an answer is no option of its row, or the rows of
@@ -86,12 +87,15 @@ class MMBench(Rows):
         *,
         prompt: str | None = "vlmevalkit",
         matcher: str = DEFAULT_MATCHER,
+        chat: str = DEFAULT_CHAT,
     ) -> None:
         self.name = name
-        self.recipe = {"prompt": prompt or NOT_RECORDED, "matcher": matcher}
+        known = chat_of(chat)
+        asked = NOT_RECORDED if prompt is None else recorded_as(prompt, chat)
+        self.recipe = {"prompt": asked, "matcher": matcher}
         self._matcher = get_matcher(matcher)
-        self._build_prompt = get_prompt(MULTIPLE_CHOICE_PROMPTS, prompt) if prompt else None
-        super().__init__(table)
+        self._build_prompt = get_prompt(known.multiple_choice, prompt) if prompt else None
+        super().__init__(table, known.image)
         self._questions = read_questions(table)
 
     def _prompts(self) -> Iterator[tuple[int, str]]:

@@ -1,18 +1,21 @@
-"""The exact texts that harnesses put before LLaVA-1.5, by the harness's name.
+"""The exact texts that harnesses put before a model, by the model's chat and the harness's name.
 
 A space more or less changes answers, so each text is pinned by a test.
 """
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from bench.base.errors import UserError
 from bench.tasks.tables.table import shown
 
 IMAGE = "<image>"
+QWEN_IMAGE = "<|image_pad|>"
 DEFAULT_PROMPT = "vlmevalkit"  # there is one of this name for each kind of task
 DIRECTLY = "Answer with the option's letter from the given choices directly."
+FROM_THE_OPTIONS = "Please select the correct answer from the options above."
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
 Prompt = TypeVar("Prompt")
@@ -39,11 +42,37 @@ def llava_frame(text: str) -> str:
     )
 
 
+def llava_next_frame(text: str) -> str:
+    """What VLMEvalKit (at 23757c4) wraps around a LLaVA-NeXT message with Vicuna: the checkpoint's
+    chat template, without a system's turn, and with a space behind the message."""
+    return f"USER: {IMAGE}\n{text} ASSISTANT:"
+
+
+def qwen_frame(text: str) -> str:
+    """What VLMEvalKit (at 23757c4) wraps around a Qwen2.5-VL message: the checkpoint's chat
+    template, which puts its own system's turn in front."""
+    return (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+        f"<|vision_start|>{QWEN_IMAGE}<|vision_end|>{text}<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
 def vlmevalkit_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
     """VLMEvalKit's LLaVA prompt for MMBench; Chinese anywhere in it switches the instruction."""
-    listed = _listed(question, hint, options)
-    instruction = "请直接回答选项字母。" if _CHINESE.search(listed) else DIRECTLY
-    return vlmevalkit_frame(f"{listed}\n{instruction}")
+    return vlmevalkit_frame(_directly(question, hint, options))
+
+
+def llava_next_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
+    """VLMEvalKit's (at 23757c4) for LLaVA-NeXT: LLaVA's text."""
+    return llava_next_frame(_directly(question, hint, options))
+
+
+def qwen_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
+    """VLMEvalKit's (at 23757c4) for Qwen2.5-VL: the data set's own text, space and line end behind
+    it, since `config.py` there sets use_custom_prompt=False for these models."""
+    told = "" if hint is None else f"Hint: {hint}\n"
+    listed = "".join(f"{letter}. {text}\n" for letter, text in options.items())
+    return qwen_frame(f"{told}Question: {question}\nOptions:\n{listed}{FROM_THE_OPTIONS} \n")
 
 
 def llava_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
@@ -56,6 +85,11 @@ def lmms_multiple_choice(question: str, hint: str | None, options: Mapping[str, 
     asked = question if hint is None else f"{hint} {question}"
     listed = "".join(f"\n{letter}. {text}" for letter, text in options.items())
     return llava_frame(f"{asked} There are several options:{listed}\n\n{DIRECTLY}")
+
+
+def _directly(question: str, hint: str | None, options: Mapping[str, str]) -> str:
+    listed = _listed(question, hint, options)
+    return f"{listed}\n{'请直接回答选项字母。' if _CHINESE.search(listed) else DIRECTLY}"
 
 
 def _listed(question: str, hint: str | None, options: Mapping[str, str]) -> str:
@@ -88,6 +122,61 @@ CAPTION_FRAMES: Mapping[str, Frame] = {
     "one-sentence": llava_frame,
     "recorded-hybrid": vlmevalkit_frame,
 }
+
+
+@dataclass(frozen=True)
+class Chat:
+    """How a kind of model is asked.
+
+    Attributes:
+        image: what stands for the image in a prompt.
+        frame: around any message, as VLMEvalKit has it.
+        multiple_choice: by the harness's name.
+        captions: what each of CAPTION_PROMPTS is wrapped in.
+    """
+
+    image: str
+    frame: Frame
+    multiple_choice: Mapping[str, MultipleChoicePrompt]
+    captions: Mapping[str, Frame]
+
+
+DEFAULT_CHAT = "llava-1.5"
+CHATS: Mapping[str, Chat] = {
+    DEFAULT_CHAT: Chat(IMAGE, vlmevalkit_frame, MULTIPLE_CHOICE_PROMPTS, CAPTION_FRAMES),
+    "llava-next-vicuna": Chat(
+        IMAGE,
+        llava_next_frame,
+        {DEFAULT_PROMPT: llava_next_multiple_choice},
+        dict.fromkeys(CAPTION_PROMPTS, llava_next_frame),
+    ),
+    "qwen2.5-vl": Chat(
+        QWEN_IMAGE,
+        qwen_frame,
+        {DEFAULT_PROMPT: qwen_multiple_choice},
+        dict.fromkeys(CAPTION_PROMPTS, qwen_frame),
+    ),
+}
+
+
+def chat_of(name: str) -> Chat:
+    """Raises `UserError` for a name that is not in CHATS."""
+    if name not in CHATS:
+        raise UserError(f"unknown chat {shown(name)}; choose one of {', '.join(CHATS)}")
+    return CHATS[name]
+
+
+def recorded_as(prompt: str, chat: str) -> str:
+    """What a score's recipe calls a prompt; LLaVA-1.5's are called as they always were."""
+    return prompt if chat == DEFAULT_CHAT else f"{prompt}, {chat}"
+
+
+def recorded_prompt(recipe: str) -> tuple[str, str] | None:
+    """The prompt and the chat that `recorded_as` made `recipe` of; None if it is of none."""
+    prompt, _, chat = recipe.partition(", ")
+    chat = chat or DEFAULT_CHAT
+    known = {*MULTIPLE_CHOICE_PROMPTS, *CAPTION_PROMPTS}
+    return (prompt, chat) if prompt in known and chat in CHATS else None
 
 
 def get_prompt(prompts: Mapping[str, Prompt], name: str) -> Prompt:

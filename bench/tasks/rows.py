@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 
-from bench.tasks.prompts import IMAGE
 from bench.tasks.tables.images import image_loader
 from bench.tasks.tables.table import Table
 from bench.tasks.task import Sample, prompt_sha256
@@ -15,10 +14,11 @@ class Rows(ABC):
 
     Args:
         table: an `image` column only if `samples` are wanted.
+        placeholder: what stands for the image in a prompt.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, table: Table, placeholder: str) -> None:
+        self._table, self._placeholder = table, placeholder
 
     @abstractmethod
     def _prompts(self) -> Iterable[tuple[int, str]]:
@@ -37,9 +37,9 @@ class Rows(ABC):
         self._table.require("image")
         samples = []
         for index, text in self._prompts():
-            if text.count(IMAGE) != 1:
+            if text.count(self._placeholder) != 1:
                 raise self._table.error(
-                    f"its text contains {IMAGE}, which stands for the one image", index
+                    f"its text contains {self._placeholder}, which stands for the one image", index
                 )
             samples.append(Sample(index, text, image_loader(self._table, index)))
         return samples

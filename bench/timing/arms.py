@@ -13,6 +13,7 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import StoppingCriteria
 
+from bench.arms.families import LLAVA, kind_of
 from bench.arms.finite import demand_finite
 from bench.arms.models import Answerer
 from bench.cost.gpu import known_gpu
@@ -74,10 +75,13 @@ def floors_of(
     new_tokens: int,
     ceiling: Ceiling,
 ) -> dict[str, Floor]:
-    """The least time each stage of an arm could take, from the tokens that it works on.
+    """The least time each stage of an arm could take, from the tokens that it works on; empty for a
+    family whose work is not counted.
 
     hybrid: what `llava` is reduced by; None for transformers' own model.
     """
+    if kind_of(llava.config).model_type != LLAVA:
+        return {}
     shape = LlavaShape.from_config(llava.config, element_bytes=llava.dtype.itemsize)
     samples, length = batch["input_ids"].shape
     tower, projected = [shape.image_tokens + 1] * shape.vision_layers, shape.image_tokens

@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.arms.families import LLAVA, kind_of
 from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.arms.profiles import Profile
 from bench.arms.random_weights import random_model, random_prompts
 from bench.arms.weights import Weights
 from bench.base.errors import UserError
+from bench.base.remark import remark
 from bench.cost.roofline import Ceiling, Floor
 from bench.tasks import load_task
 from bench.timing.arms import finite_arm, floors_of
@@ -25,7 +27,7 @@ class Case:
 
     Attributes:
         llava: transformers' model; no answer ends early.
-        batch: input_ids [B, S], attention_mask [B, S] and pixel_values [B, 3, H, W], on the host.
+        batch: prompts with an image each, as `Answerer.encode` gives them, on the host.
     """
 
     profile: Profile
@@ -37,15 +39,16 @@ class Case:
     def of(cls, profile: Profile, model: "TimedModel", keep: Keep, batch: int) -> "Case":
         """The profile's first `batch` questions; random prompts for random weights."""
         if model.checkpoint is None:
-            return cls(profile, model.llava, keep, random_prompts(model.llava.config, batch))
-        samples = load_task(profile.prompts).samples[:batch]
+            prompts = random_prompts(model.llava.config, batch, profile.data)
+            return cls(profile, model.llava, keep, prompts)
+        samples = load_task(profile.prompts, chat=profile.model.chat).samples[:batch]
         if len(samples) < batch:
             raise UserError(
                 f"{profile.prompts} has {len(samples)} prompts, too few for a batch of {batch}:"
                 f" take batch-{batch} out of the profile's [gates.latency]"
             )
-        prompts, images = [s.prompt for s in samples], [s.image() for s in samples]
-        encoded = Answerer(model.checkpoint, None).encode(prompts, images)
+        texts, images = [s.prompt for s in samples], [s.image() for s in samples]
+        encoded = Answerer(model.checkpoint, None).encode(texts, images)
         return cls(profile, model.llava, keep, encoded)
 
     def arm(self, name: str) -> Arm:
@@ -70,8 +73,12 @@ class Case:
 
 
 def hybrid_on(device: torch.device, llava: Any, config: HybridConfig, length: int) -> HybridLlava:
-    """As it is meant to run on `device`: on CUDA it replays graphs, for prompts of `length`."""
-    if device.type != "cuda":
+    """As it is meant to run on `device`: on CUDA it replays graphs, for prompts of `length`, where
+    all images have one size; where they have not, that is said."""
+    kind = kind_of(llava.config)
+    if device.type != "cuda" or kind.model_type != LLAVA:
+        if device.type == "cuda":
+            remark(f"{kind.name} runs without CUDA graphs, which are captured for one image size")
         return HybridLlava(llava, config)
     from hybrid.graphs import GraphedLlava
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from transformers import LlavaConfig
+from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
 from bench.arms.checkpoint.files import find_file, read_json
+from bench.arms.families import demand_kind
 from bench.base.errors import UserError
 from bench.base.remark import remark
 
@@ -138,15 +139,125 @@ class _Llava(_Settings):
         return self
 
 
-class _Stored(_Llava):
-    """As it is written in the file, which says some things that a made configuration does not."""
+class _LlavaNext(_Llava):
+    image_grid_pinpoints: list[Annotated[list[Size], Field(min_length=2, max_length=2)]] | None = (
+        None
+    )
+
+    @model_validator(mode="after")
+    def _pinpoints_fit(self) -> Self:
+        side = self.vision_config and self.vision_config.image_size
+        for pair in self.image_grid_pinpoints or ():
+            if side and any(length % side for length in pair):
+                raise ValueError(
+                    f"image_grid_pinpoints {pair} is not made of crops of {side} x {side}"
+                )
+        return self
+
+
+class _QwenVision(_Settings):
+    depth: Depth | None = None
+    hidden_size: Size | None = None
+    num_heads: Size | None = None
+    intermediate_size: Size | None = None
+    hidden_act: Activation | None = None
+    in_channels: Literal[3] | None = None
+    patch_size: Size | None = None
+    temporal_patch_size: Size | None = None
+    spatial_merge_size: Size | None = None
+    window_size: Size | None = None
+    out_hidden_size: Size | None = None
+    fullatt_block_indexes: list[int] | tuple[int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        width, heads, depth = self.hidden_size, self.num_heads, self.depth
+        if width and heads and width % (4 * heads):
+            raise ValueError(
+                f"hidden_size {width} does not divide into {heads} heads whose halves turn pairs"
+            )
+        token = (self.patch_size or 0) * (self.spatial_merge_size or 0)
+        if token and self.window_size and self.window_size < token:
+            raise ValueError(f"window_size {self.window_size} is less than a token, {token}")
+        for block in self.fullatt_block_indexes or ():
+            if depth and not 0 <= block < depth:
+                raise ValueError(f"fullatt_block_indexes {block} is not one of {depth} blocks")
+        return self
+
+
+class _QwenRope(_Rope):
+    mrope_section: list[Size] | None = None
+
+
+class _QwenText(_Text):
+    rope_parameters: _QwenRope | None = None
+
+    @model_validator(mode="after")
+    def _sections_fit(self) -> Self:
+        width, heads = self.hidden_size, self.num_attention_heads
+        sections = self.rope_parameters and self.rope_parameters.mrope_section
+        if width and heads and sections and 2 * sum(sections) != width // heads:
+            raise ValueError(
+                f"mrope_section {sections} does not add up to half a head of {width // heads}"
+            )
+        return self
+
+
+class _Qwen(_Settings):
+    vision_config: _QwenVision | None = None
+    text_config: _QwenText | None = None
+    image_token_id: Annotated[int, Field(ge=0)] | None = None
+    video_token_id: Annotated[int, Field(ge=0)] | None = None
+    vision_start_token_id: Annotated[int, Field(ge=0)] | None = None
+    tie_word_embeddings: bool | None = None
+
+    @model_validator(mode="after")
+    def _widths_fit(self) -> Self:
+        if self.vision_config is None or self.text_config is None:
+            return self
+        given, read = self.vision_config.out_hidden_size, self.text_config.hidden_size
+        if given and read and given != read:
+            raise ValueError(
+                f"vision_config.out_hidden_size {given} is not the language model's width, {read}"
+            )
+        vocabulary = self.text_config.vocab_size
+        if vocabulary and self.image_token_id is not None and self.image_token_id >= vocabulary:
+            raise ValueError(
+                f"image_token_id {self.image_token_id} is not in a vocabulary of {vocabulary}"
+                " (text_config.vocab_size)"
+            )
+        return self
+
+
+class _AsStored(BaseModel):
+    """What is written in the file, and a made configuration does not say."""
 
     dtype: Dtype | None = None
     torch_dtype: Dtype | None = None
 
 
+class _Stored(_AsStored, _Llava):
+    pass
+
+
+class _StoredNext(_AsStored, _LlavaNext):
+    pass
+
+
+class _StoredQwen(_AsStored, _Qwen, _QwenText):
+    """Its language model's settings stand at the top, or in text_config."""
+
+
+SCHEMAS: Mapping[str, tuple[type[BaseModel], type[BaseModel]]] = {
+    "llava": (_Stored, _Llava),
+    "llava_next": (_StoredNext, _LlavaNext),
+    "qwen2_5_vl": (_StoredQwen, _Qwen),
+}
+"""By model_type: of the file, and of what transformers makes of it."""
+
+
 def checked_config(path: str) -> Any:
-    """The `LlavaConfig` of the checkpoint `path`, a folder or a cached Hugging Face id.
+    """transformers' configuration of the checkpoint `path`, a folder or a cached Hugging Face id.
 
     Raises:
         UserError: in one line, for a file that is not here or no JSON, for another architecture,
@@ -159,18 +270,15 @@ def checked_config(path: str) -> Any:
             " that holds one, or hf download it"
         )
     file = f"{find_file(path, 'config.json')}"
-    kind = document.get("model_type")
-    if kind != "llava":
-        raise UserError(
-            f"{path} is a {_short(kind)} checkpoint; a LLaVA-1.5 one (model_type llava) is needed"
-        )
-    _check(file, lambda: _Stored.model_validate(document))
+    kind = demand_kind(document.get("model_type"), path)
+    stored, made = SCHEMAS[kind.model_type]
+    _check(file, lambda: stored.model_validate(document))
     try:
-        config = LlavaConfig.from_dict(dict(document))
+        config = kind.model_class.config_class.from_dict(dict(document))
     except Exception as error:  # its validators raise errors of several libraries
         raise UserError(f"{file}: {' '.join(str(error).split())}") from error
     # Once more, with transformers' own values where the file has none.
-    _check(file, lambda: _Llava.model_validate(config))
+    _check(file, lambda: made.model_validate(config))
     _as_transformers_ships(config, document, file)
     return config
 
@@ -182,7 +290,9 @@ def _check(file: str, validate: Callable[[], BaseModel]) -> None:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
         message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "value_error" and isinstance(first["input"], Mapping | LlavaConfig):
+        if first["type"] == "value_error" and isinstance(
+            first["input"], Mapping | PreTrainedConfig
+        ):
             raise UserError(f"{file}: {place}: {message}".replace(": : ", ": ")) from error
         raise UserError(f"{file}: {place} is {_short(first['input'])}: {message}") from error
 

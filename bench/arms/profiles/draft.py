@@ -14,8 +14,9 @@ import torch
 
 from bench.arms.checkpoint.config import checked_config
 from bench.arms.checkpoint.files import demand_safetensors
+from bench.arms.families import LLAVA, kind_of
 from bench.arms.models import load_processor
-from bench.arms.profiles import TASKS, Profile, load_profile, names, profile_in
+from bench.arms.profiles import FOLDER, TASKS, Profile, load_profile, names, profile_in
 from bench.base.errors import UserError
 from bench.base.home import expanded
 from bench.base.shell import shell_line
@@ -65,6 +66,12 @@ def draft(checkpoint: str, data: dict[Kind, str], out: Path) -> Draft:
     """
     path = str(expanded(checkpoint)) if checkpoint.startswith("~") else checkpoint
     config = checked_config(path)
+    kind = kind_of(config)
+    if kind.model_type != LLAVA:
+        raise UserError(
+            f"{path} is a {kind.name}, and init writes profiles of LLaVA-1.5: start from a copy of"
+            f" the one of its family in {FOLDER}, and set checkpoint and data"
+        )
     demand_safetensors(path)
     Llava.check(config)
     load_processor(path, config)

@@ -12,10 +12,15 @@ HEAD = """\
 # Profiles
 
 A profile is one TOML file that says which model is run, how its visual tokens are reduced, on which
-data, and what the gates demand. Two ship with the package:
-[tiny.toml](../bench/arms/profiles/tiny.toml) and
-[llava-1.5-7b.toml](../bench/arms/profiles/llava-1.5-7b.toml). For a checkpoint of your own, `init`
-writes one, checks it without loading weights, and prints the commands to run next:
+data, and what the gates demand. Five ship with the package:
+[tiny](../bench/arms/profiles/tiny.toml), which is embedded and has bounds, and for a GPU
+[llava-1.5-7b](../bench/arms/profiles/llava-1.5-7b.toml), which has bounds, and without any
+[llava-next-7b](../bench/arms/profiles/llava-next-7b.toml),
+[qwen2.5-vl-7b](../bench/arms/profiles/qwen2.5-vl-7b.toml) and
+[qwen2.5-vl-3b](../bench/arms/profiles/qwen2.5-vl-3b.toml). What has no bound is measured, and its
+verdict is UNSURE. For a LLaVA-1.5 of your own, `init` writes a profile, checks it without loading
+weights, and prints the commands to run next; for another family, start from a copy of the one that
+ships:
 
 ```bash
 python -m bench init --checkpoint FOLDER_OR_ID --data my.tsv    # --captions, --out my.toml, --force

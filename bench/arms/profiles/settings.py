@@ -25,7 +25,7 @@ from bench.arms.own import TO_OFF, installed, is_file
 from bench.arms.profiles.thresholds import load_schedule, load_thresholds
 from bench.arms.published import ARMS
 from bench.base.errors import UserError
-from bench.tasks.prompts import CAPTION_PROMPTS
+from bench.tasks.prompts import CAPTION_PROMPTS, CHATS, DEFAULT_CHAT
 from hybrid.config import ALLOWED_KEEP, ConfigError, Keep
 
 PACKAGES = Path(__file__).parents[3]  # a checkpoint may ship with them
@@ -171,7 +171,6 @@ StageBounds = Annotated[
 ]
 ArmBounds = Annotated[
     Mapping[TimedArm, StageBounds],
-    Field(min_length=1),
     Words("a table of arms, such as [gates.latency.batch-8.hybrid] with answer = 0.9"),
 ]
 
@@ -185,7 +184,10 @@ class ModelProfile:
     checkpoint: Annotated[
         Line,
         Allowed("a folder, or a Hugging Face id such as llava-hf/llava-1.5-7b-hf"),
-        Means("the LLaVA-1.5 that is run; an id is looked up in the cache, never downloaded"),
+        Means(
+            "the model that is run, of a family in docs/families.md; an id is looked up in the "
+            "cache, never downloaded"
+        ),
     ]
     names: Annotated[
         str,
@@ -211,6 +213,12 @@ class ModelProfile:
         Allowed("a whole number from 1 to 1024"),
         Means("CPU threads of torch"),
     ]
+    chat: Annotated[
+        str,
+        _one_of(tuple(CHATS)),
+        Allowed(f"one of {', '.join(CHATS)}"),
+        Means("how it is spoken to: what stands around a question, and which one VLMEvalKit asks"),
+    ] = DEFAULT_CHAT
 
     @property
     def path(self) -> str:
@@ -239,15 +247,18 @@ class Reduction:
         ),
     ]
     thresholds: Annotated[
-        tuple[Annotated[float, Field(strict=True, ge=-1, le=1)], ...],
+        tuple[Annotated[float, Field(strict=True, ge=-1, le=1)], ...] | None,
         Field(min_length=1),
         Allowed(
             "72out, a file that python -m hybrid.calibrate wrote, or a list with one cosine from "
             "-1 to 1 for each block of the vision tower"
         ),
         BeforeValidator(_thresholds),
-        Means("DToMe merges patches that are more alike than this; 1.0 merges none"),
-    ]
+        Means(
+            "DToMe merges patches that are more alike than this; 1.0 merges none; nothing merges "
+            "if not given, and only a LLaVA-1.5's tower can"
+        ),
+    ] = None
     capacity: Annotated[
         Count | None, Means("visual tokens that the language model sees at most; all if not given")
     ] = None
@@ -281,6 +292,14 @@ class Data:
             "transformers' processor alone cuts their long side"
         ),
     ]
+    min_pixels: Annotated[
+        Count | None,
+        Means(
+            "a smaller image is made this large, of a model that takes images of any size "
+            "(Qwen2.5-VL); what its processor says if not given"
+        ),
+    ] = None
+    max_pixels: Annotated[Count | None, Means("a larger image is made this small, likewise")] = None
     mmbench: Annotated[
         DataSource | None, Means("multiple choice: what the accuracy and latency gates ask")
     ] = None
@@ -300,18 +319,26 @@ class Data:
         Means("what the accuracy gate asks of images"),
     ] = "vlmevalkit"
 
+    @property
+    def images(self) -> str:
+        """What becomes of an image in front of the processor, as a run records it."""
+        told = "padded to square" if self.pad_to_square else "as they are"
+        bounds = (("from", self.min_pixels), ("up to", self.max_pixels))
+        limits = [f"{word} {pixels} pixels" for word, pixels in bounds if pixels is not None]
+        return ", ".join([told, *limits])
+
 
 @dataclass(frozen=True)
 class QualityGate:
-    """What the hybrid may lose, in the score's own unit."""
+    """What the hybrid may lose, in the score's own unit; without one it is told, and UNSURE."""
 
-    margin: float
-    floor: float
+    margin: float | None = None
+    floor: float | None = None
     reference: str | None = None
     recorded_margin: float = 0.05
     subset_margin: float | None = None
 
-    def margin_of(self, subset: str | None) -> float:
+    def margin_of(self, subset: str | None) -> float | None:
         """The margin for the profile's `subset`, or for all data (None)."""
         if subset is None or self.subset_margin is None:
             return self.margin
@@ -325,15 +352,19 @@ class QuestionGate(QualityGate):
     __pydantic_config__ = _NO_OTHER_KEYS
 
     margin: Annotated[
-        Share, Means("circular accuracy that may be lost against dense, paired by question")
-    ]
+        Share | None,
+        Means(
+            "circular accuracy that may be lost against dense, paired by question; without one it "
+            "is UNSURE"
+        ),
+    ] = None
     floor: Annotated[
-        Accuracy,
+        Accuracy | None,
         Means(
             "lowest circular accuracy; on fewer questions it is what `reference` scored on those, "
-            "if that is given"
+            "if that is given; without one it is UNSURE"
         ),
-    ]
+    ] = None
     reference: Annotated[
         Reference | None, Means("a recorded run that the hybrid is paired with, too")
     ] = None
@@ -356,8 +387,11 @@ class CaptionGate(QualityGate):
 
     __pydantic_config__ = _NO_OTHER_KEYS
 
-    margin: Annotated[CiderLoss, Means("CIDEr that may be lost against dense, paired by image")]
-    floor: Annotated[Cider, Means("lowest CIDEr")]
+    margin: Annotated[
+        CiderLoss | None,
+        Means("CIDEr that may be lost against dense, paired by image; without one it is UNSURE"),
+    ] = None
+    floor: Annotated[Cider | None, Means("lowest CIDEr; without one it is UNSURE")] = None
     reference: Annotated[
         Reference | None, Means("a recorded run that the hybrid is paired with, too")
     ] = None
@@ -392,7 +426,8 @@ class LatencyGate:
         Means(
             "highest ratios to dense at batch size N: `[gates.latency.batch-N.ARM]` with "
             "`prefill`, `decode` or `answer`; of a method of your own "
-            '`[gates.latency.batch-N."mine.py:Mine"]`, the file relative to this one'
+            '`[gates.latency.batch-N."mine.py:Mine"]`, the file relative to this one; an empty '
+            "`[gates.latency.batch-N]` is timed and UNSURE"
         ),
     ]
     smallest_effect: Annotated[

@@ -45,6 +45,7 @@ SCORED_IDENTITY = ("model", "config", "method", "data", "max_new_tokens")
 # Of the harness: what turns samples into inputs, and lets the model answer.
 ANSWERING = (
     "arms/checkpoint/config.py",
+    "arms/families.py",
     "arms/greedy.py",
     "arms/models.py",
     "arms/processor.py",

@@ -13,6 +13,7 @@ from bench.evaluation.runs.identity import RunSpec
 from bench.evaluation.runs.ranks import ALONE, Ranks
 from bench.tasks import DEFAULT_MATCHER, DEFAULT_PROMPT, DEFAULT_TOKENISER, Task, load_task
 from bench.tasks.load import KNOWN
+from bench.tasks.prompts import DEFAULT_CHAT
 from bench.tasks.sources.hub import PREFIX
 from hybrid import HybridConfig, Keep
 
@@ -32,6 +33,7 @@ class Options:
     tokeniser: str = DEFAULT_TOKENISER
     spice: bool = False
     prompt: str = DEFAULT_PROMPT
+    chat: str = DEFAULT_CHAT
     subset: tuple[int, ...] | None = None
     ranks: Ranks = ALONE
 
@@ -65,6 +67,8 @@ class Job:
         """What the answers depend on. files, hashes: of a checkpoint that is loaded."""
         lengths, own = self.profile.data, own_of(self.arm)
         asked = {"data": _source(self.task), "prompt": self.options.prompt}
+        if self.options.chat != DEFAULT_CHAT:
+            asked["chat"] = self.options.chat
         if self.config is not None and self.config.method:
             asked |= {"arm": where(self.arm), "keep": str(self.keep)}
         return RunSpec(
@@ -74,7 +78,7 @@ class Job:
                 "name": self.task.name,
                 "hash": self.task.data_hash,
                 "prompts": self.task.prompt_hash,
-                "images": "padded to square" if lengths.pad_to_square else "as they are",
+                "images": lengths.images,
                 **hashes,
             },
             max_new_tokens=(
@@ -101,6 +105,7 @@ def open_task(data: str, options: Options) -> Task:
         with_spice=options.spice,
         limit=options.limit,
         subset=options.subset,
+        chat=options.chat,
     )
 
 

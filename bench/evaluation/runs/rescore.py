@@ -6,6 +6,7 @@ from bench.base.errors import UserError
 from bench.evaluation.runs.identity import RUN_FILE, read_document
 from bench.evaluation.runs.predictions import FILE, demand_sealed
 from bench.tasks import DEFAULT_MATCHER, DEFAULT_TOKENISER, Task, load_task
+from bench.tasks.prompts import DEFAULT_CHAT
 from bench.tasks.rescore import read_jsonl
 
 
@@ -29,6 +30,7 @@ def read_answers(
     document = read_document(told)
     asked, data = document.get("asked", {}), document.get("data")
     source, prompt = asked.get("data"), asked.get("prompt")
+    chat = asked.get("chat", DEFAULT_CHAT)
     if data is None or source is None or prompt is None:
         raise UserError(f"{told} does not say where its data lie: {mend}")
     if path.name == FILE:
@@ -48,6 +50,7 @@ def read_answers(
             tokeniser=tokeniser,
             with_spice=with_spice,
             subset=groups,
+            chat=chat,
         )
 
     task = load(None)

@@ -41,7 +41,7 @@ def difference_verdict(
     *,
     difference: float,
     interval: tuple[float, float],
-    margin: float,
+    margin: float | None,
     unit: str,
     n: int,
     score: float,
@@ -51,7 +51,7 @@ def difference_verdict(
     numbers: Mapping[str, float],
     doubt: str = "",
 ) -> Verdict:
-    """`outcome` with what it rests on.
+    """`outcome` with what it rests on; without a margin it is told, and UNSURE.
 
     interval: of the difference, one-sided 95% each.
     unit: what a longer run would have more of ("question", "image"); n of them were evaluated.
@@ -59,13 +59,17 @@ def difference_verdict(
     told: the difference and its counts in words.
     doubt: replaces the reason of an UNSURE that another interval would not settle.
     """
+    if margin is None:
+        outcome, doubt = Outcome.UNSURE, "no margin to judge it by, give the profile's gate one"
     advice = {
         Outcome.PASS: "within the margin",
         Outcome.FAIL: "loses more than the margin",
         Outcome.UNSURE: doubt or _unsettled(n, score, unit),
     }
     low, high = interval
-    judged: dict[str, float | str] = {"must_be": ">", "bound": -margin}
+    judged: dict[str, float | str] = {}
+    if margin is not None:
+        judged = {"must_be": ">", "bound": -margin}
     judged |= {"value": difference, "low": low, "high": high}
     return Verdict(
         gate=gate,
@@ -80,7 +84,7 @@ def floor_verdict(
     *,
     score: float,
     interval: tuple[float, float],
-    floor: float,
+    floor: float | None,
     floor_said: str,
     told: str,
     reproduce: str,
@@ -88,15 +92,20 @@ def floor_verdict(
     numbers: Mapping[str, float],
 ) -> Verdict:
     """The score itself against the floor; its interval, two-sided 95%, is shown and not judged,
-    since the floor is a score on these very samples."""
-    above = score >= floor
+    since the floor is a score on these very samples. Without a floor it is told, and UNSURE."""
     low, high = interval
-    judged: dict[str, float | str] = {"must_be": ">=", "bound": floor}
-    judged |= {"value": score, "low": low, "high": high}
+    judged: dict[str, float | str] = {"value": score, "low": low, "high": high}
+    if floor is None:
+        outcome, reason = Outcome.UNSURE, "no floor to judge it by, give the profile's gate one"
+    else:
+        above = score >= floor
+        outcome = Outcome.PASS if above else Outcome.FAIL
+        reason = f"{'at or above' if above else 'below'} the floor of {floor_said}"
+        judged = {"must_be": ">=", "bound": floor, **judged}
     return Verdict(
         gate=gate,
-        outcome=Outcome.PASS if above else Outcome.FAIL,
-        reason=f"{'at or above' if above else 'below'} the floor of {floor_said}: {told}",
+        outcome=outcome,
+        reason=f"{reason}: {told}",
         reproduce=reproduce,
         numbers={**judged, **numbers},
     )

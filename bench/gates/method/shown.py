@@ -1,7 +1,6 @@
 """What a method costs at LLaVA-1.5-7B's shape, and which patches it keeps of an image."""
 
 from collections.abc import Iterator, Sequence
-from math import isqrt
 
 import torch
 
@@ -59,7 +58,7 @@ def pictures_of(arm: str, make: Factory, keeps: Sequence[Keep]) -> Iterator[str]
 def _picture(arm: str, make: Factory, keeps: Sequence[Keep]) -> Iterator[str]:
     profile = load_profile("tiny")
     checkpoint = load_checkpoint(profile)
-    sample = load_task(profile.prompts).samples[0]
+    sample = load_task(profile.prompts, chat=profile.model.chat).samples[0]
     for each in keeps:
         try:
             answerer = Answerer(checkpoint, HybridConfig(method=(make(each),)))
@@ -73,10 +72,9 @@ def _picture(arm: str, make: Factory, keeps: Sequence[Keep]) -> Iterator[str]:
         except BaseException as error:
             yield f"no picture: {raised(arm, error, f'keeping {each}')}"
             return
-        side = isqrt(len(kept.owner))
         yield ""
         yield f"of the embedded model's first image, keep {each}: {kept.caption()}"
-        for row in kept.kept.reshape(side, side):
+        for row in kept.kept.reshape(kept.grid):
             yield "  " + " ".join("#" if there else "·" for there in row)
         return
     yield f"no picture: of the embedded model's 144 patches {refused}"

@@ -98,7 +98,7 @@ def meta_verdict(of: Subject, *, reproduce: str) -> Verdict:
     """
     assert of.config is not None
     model = HybridLlava(deepcopy(of.llava).to("meta"), of.config)
-    inputs = model.place(**{name: tensor.to("meta") for name, tensor in of.batch.items()})
+    inputs = model.place(**dict(of.batch))  # looked at on the host, then without values
 
     def run() -> None:
         state = model.prefill(inputs, 3)

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from bench.arms.families import LLAVA, kind_of
+from bench.base.remark import remark
 from bench.base.verdict import Verdict
 from bench.gates.sync.gate import NEW_TOKENS, none_at_all
 from bench.gates.sync.scenarios import hybrid_stages
@@ -44,12 +46,19 @@ def gpu_gate(of: Subject, *, reproduce: str, stack: bool = False) -> tuple[list[
 def full_size_gate(
     of: Subject, graphed: Callable[[Any, HybridConfig], HybridLlava], *, reproduce: str
 ) -> list[Verdict]:
-    """As `gpu_gate`; then reports and back-pressure of a whole answer that is replayed from graphs.
+    """As `gpu_gate`; then reports and back-pressure of a whole answer that is replayed from graphs,
+    where there are any: for a family whose images all have one size.
 
     graphed: makes the model again, of captured graphs.
     """
     verdicts, _ = _Eager(of).verdicts("syncs/gpu full size", reproduce=reproduce)
     assert of.config is not None
+    kind = kind_of(of.llava.config)
+    if kind.model_type != LLAVA:
+        remark(
+            f"no replayed answer: CUDA graphs are captured for one image size, not {kind.name}'s"
+        )
+        return verdicts
     model = graphed(of.llava, of.config)
     inputs = model.place(**dict(of.batch))
 

@@ -16,7 +16,7 @@ from bench.report.gallery import Gallery
 from bench.report.html import render
 from bench.tasks import Sample, Task, load_task
 from bench.tasks.mmbench import ROTATION, Question
-from bench.tasks.prompts import CAPTION_PROMPTS, MULTIPLE_CHOICE_PROMPTS
+from bench.tasks.prompts import DEFAULT_CHAT, DEFAULT_PROMPT, recorded_prompt
 
 MOST_CAPTIONS = 25  # lost and gained each: nearly every caption changes a little
 
@@ -148,10 +148,9 @@ def _task(found: Comparison, data: str | None) -> Task:
     """
     recorded = [s.document["data"] for s in (found.before, found.after) if "data" in s.document]
     name = data or (recorded[0].get("name") if recorded else found.after.data)
-    known = {*MULTIPLE_CHOICE_PROMPTS, *CAPTION_PROMPTS}
-    prompts = [s.recipe.get("prompt") for s in (found.before, found.after)]
-    prompt = next((prompt for prompt in prompts if prompt in known), "vlmevalkit")
-    task = load_task(str(name), prompt=prompt, subset=list(found.before.values))
+    said = [recorded_prompt(s.recipe.get("prompt", "")) for s in (found.before, found.after)]
+    prompt, chat = next(filter(None, said), (DEFAULT_PROMPT, DEFAULT_CHAT))
+    task = load_task(str(name), prompt=prompt, subset=list(found.before.values), chat=chat)
     rows = found.before.row_hits or found.before.values
     if task.indices != rows.keys() or any(
         document.get("hash", task.data_hash) != task.data_hash

@@ -232,7 +232,7 @@ def _measure(
     asked: Mapping[str, str | int],
 ) -> Samples:
     device, threads = torch.device(profile.model.device), profile.model.threads
-    chosen = load_task(profile.prompts).samples[: timed.batch]
+    chosen = load_task(profile.prompts, chat=profile.model.chat).samples[: timed.batch]
     if len(chosen) < timed.batch:
         raise UserError(f"--batch {timed.batch}: {profile.prompts} has {len(chosen)} prompts")
     prompts, images = [s.prompt for s in chosen], [s.image() for s in chosen]

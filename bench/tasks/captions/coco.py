@@ -16,11 +16,12 @@ from bench.tasks.captions.scores import BLEU_ORDER, score_captions
 from bench.tasks.captions.spice import check_spice
 from bench.tasks.captions.tokenise import DEFAULT_TOKENISER, check_tokeniser
 from bench.tasks.prompts import (
-    CAPTION_FRAMES,
     CAPTION_PROMPTS,
+    DEFAULT_CHAT,
     DEFAULT_PROMPT,
+    chat_of,
     get_prompt,
-    vlmevalkit_frame,
+    recorded_as,
 )
 from bench.tasks.rows import Rows
 from bench.tasks.tables.export import export
@@ -37,7 +38,8 @@ class CocoCaptions(Rows):
 
     `answer` is the list of reference captions, as Python or JSON write it. A `question` column,
     where there is one, is what the model is asked; otherwise the text that `prompt` names. With
-    `tokeniser` ptb METEOR is scored, too; `with_spice` adds SPICE.
+    `tokeniser` ptb METEOR is scored, too; `with_spice` adds SPICE. `chat` is a name in
+    `CHATS`, of the model that is asked.
 
     Raises:
         UserError: a column or cell is missing, an answer is no list of captions, what the
@@ -56,8 +58,10 @@ class CocoCaptions(Rows):
         prompt: str | None = DEFAULT_PROMPT,
         tokeniser: str = DEFAULT_TOKENISER,
         with_spice: bool = False,
+        chat: str = DEFAULT_CHAT,
     ) -> None:
         self.name = name
+        known = chat_of(chat)
         self._tokeniser = check_tokeniser(tokeniser)
         self._with_spice = with_spice
         if with_spice:
@@ -71,14 +75,16 @@ class CocoCaptions(Rows):
                 "holds one image; CIDEr needs at least two, and hundreds to mean much"
             )
         question = None if prompt is None else get_prompt(CAPTION_PROMPTS, prompt)
-        self._frame = vlmevalkit_frame if prompt is None else CAPTION_FRAMES[prompt]
+        self._frame = known.frame if prompt is None else known.captions[prompt]
         if question is not None and prompt != DEFAULT_PROMPT:
             _demand_asked(table, question)
         if question is not None and "question" not in table.columns:
             rows = {index: {**row, "question": question} for index, row in table.rows.items()}
             table = Table(table.source, (*table.columns, "question"), rows)
-        super().__init__(table)
-        self.recipe = {"prompt": _prompt_name(table), "tokeniser": self._tokeniser}
+        super().__init__(table, known.image)
+        asked = _prompt_name(table)
+        asked = asked if asked == NOT_RECORDED else recorded_as(asked, chat)
+        self.recipe = {"prompt": asked, "tokeniser": self._tokeniser}
 
     def _prompts(self) -> Iterator[tuple[int, str]]:
         self._table.require("question")
