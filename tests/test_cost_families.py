@@ -1,6 +1,9 @@
 """Costs of every family are what transformers and the path really run, and as they are recorded."""
 
+import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -11,7 +14,9 @@ from torch import Tensor
 from bench.cost import recorded
 from bench.cost.budget import Counted
 from bench.cost.count import counting
-from bench.cost.models import FEWER, MODELS, model_of, without_memory
+from bench.cost.gpu import load_gpu
+from bench.cost.models import ARMS, FEWER, MODELS, model_of, without_memory
+from bench.cost.predict import predict
 from bench.cost.prompts import WORDS, Size, prompts_of
 from bench.cost.stages import cost_of, costs_of, stages_of
 from hybrid import HybridConfig, HybridLlava, Keep
@@ -190,6 +195,30 @@ def test_some_of_each_model_cost_what_is_recorded(name: str) -> None:
     only = {arm: ["batch-1"] for arm in SOME[name]}
     assert recorded.compare(found, model, only) == {}
     assert recorded.load(model).keys() == {*FEWER}
+
+
+ROW = re.compile(r"^\| (LLaVA-NeXT\S+|Qwen2\S+) \| (\S+) \| (.*) \|$", re.MULTILINE)
+
+
+def test_the_documented_table_is_what_is_recorded() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "families.md").read_text(encoding="utf-8")
+    stands = {(title, arm): cells.split(" | ") for title, arm, cells in ROW.findall(page)}
+    assert [*stands] == [(model.title, arm) for model in MODELS[1:] for arm in FEWER]
+    for model in MODELS[1:]:
+        counted = Counted(model.config(), torch.float16)
+        costs = json.loads(recorded.path_of(model).read_text(encoding="utf-8"))["costs"]
+        for arm in FEWER:
+            slots = counted.slots(ARMS[arm])
+            flops = costs[arm]["batch-1"]["prefill"]["flops"]
+            cache = sum(WORDS + count for count in slots) * counted.token_bytes
+            said = [f"{fmean(slots):.1f}", f"{flops / 1e12:.2f}", f"{cache / 1e6:.0f}"]
+            assert stands[model.title, arm][:3] == said
+    h100 = load_gpu("h100")
+    for name in ("llava-next-7b", "qwen2.5-vl-3b"):
+        model = model_of(name)
+        found = predict(cost_of("visionzip", 1, model)["prefill"], h100)
+        times = [f"{1e3 * each:.1f}" for each in (found.device, found.seconds(found.eager))]
+        assert stands[model.title, "visionzip"][3:] == times
 
 
 def test_the_head_that_is_an_embedding_is_read_once_all_the_same() -> None:

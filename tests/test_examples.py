@@ -61,6 +61,7 @@ NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench mutants --add model/NAME": PLACEHOLDERS,
     "bench cost --gpu h100": "counts for half a minute, as tests/test_cost.py does",
     "bench cost --gpu h100 --method divprune --keep 36": "tests/test_method_records.py does, at 64",
+    "bench cost --model qwen2.5-vl-7b": "tests/test_cost_families.py counts some of it",
     "bench cost --gpu h100 --model qwen2.5-vl-7b": "tests/test_cost_families.py does of another",
     "bench cost --gpu h100 --method largest_keys.py:LargestKeys": "it does of another file",
     "bench gate-check": MINUTES,

@@ -21,7 +21,7 @@ COLUMNS = ("tokens", "a layer", "FLOPs", "cache")
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Budget:
-    """Of a prompt of 64 words and one image, of 672 x 672 pixels where that says how many tokens.
+    """Of a prompt of 64 words and one image; where it may have any size, of 672 x 672 pixels.
 
     Attributes:
         tokens: visual tokens that the last layer of the language model gets.
