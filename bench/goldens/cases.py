@@ -3,14 +3,23 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import Qwen2_5_VLForConditionalGeneration
 
 from bench.arms.models import load_checkpoint
 from bench.arms.profiles import load_profile
 from bench.arms.untrained import Shape
+from bench.fixture.questions import CATEGORIES, Question
+from bench.fixture.qwen import train
+from bench.fixture.qwen.architecture import SIZES, TOKENS
+from bench.fixture.qwen.tokens import PATCH, TOKEN, Vocabulary
+from bench.fixture.qwen.tower import patches_of
+from bench.fixture.scenes import DEV_SEEDS, Scene, generator
+from bench.fixture.tower import pictures
 from bench.goldens.integers import DEEP, IMAGES, SHAPE, integer_llava, prompt
 from bench.goldens.record import Record, fingerprint, record
 from bench.tasks import load_task
@@ -25,6 +34,7 @@ DECODE_STEPS = 3
 # The others keep 36. Three blocks that halve 576 patches leave 72; PyramidDrop's own is half.
 BUDGETS = {"tome": "144", "pyramiddrop": "0.5"}
 KEEP = "36"
+QWEN = Path(train.__file__).parent
 MIXED = ("noise", "gradient", "checkerboard")
 
 
@@ -90,6 +100,37 @@ def _on_fixture(config: HybridConfig, samples: int) -> Case:
     return Case(f"tiny fixture, 12 x 12, its first {samples} questions; {config}", run)
 
 
+def _on_qwen(config: HybridConfig) -> Case:
+    """A question about a wide picture, and one about a high one."""
+
+    def run() -> Made:
+        llava: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(QWEN / "model")
+        model = HybridLlava(llava.double().eval(), config)
+        vocab = Vocabulary()
+        parts = [pictures(DEV_SEEDS[:1], size, TOKEN) for size in SIZES]
+        prompts = [
+            torch.tensor(
+                [*vocab.before_image(), *[model.image_token_id] * TOKENS, *vocab.asked(question)]
+            )
+            for question in (_asked(part.scenes[0]) for part in parts)
+        ]
+        grids = [[1, high // PATCH, wide // PATCH] for high, wide in SIZES]
+        inputs = model.place(
+            torch.stack(prompts),
+            torch.cat([patches_of(part.pixels.double()) for part in parts]),
+            image_grid_thw=torch.tensor(grids),
+        )
+        return _made(model, inputs)
+
+    return Case(f"tiny-qwen, 6 x 8 and 8 x 6 tokens, a question each; {config}", run)
+
+
+def _asked(a_scene: Scene) -> Question:
+    question = CATEGORIES["object_counting"].ask(a_scene, generator(a_scene.seed, 6))
+    assert question is not None
+    return question
+
+
 def name_of(method: str) -> str:
     """Of a shipped method's golden."""
     return f"method-{method}"
@@ -117,6 +158,7 @@ def cases() -> Mapping[str, Case]:
         capacity=tiny.capacity,
     )
     one = HybridConfig(keep="1", aggregation_layer=0)
+    pruned = HybridConfig(keep=9, aggregation_layer=1)
     methods = {name_of(name): make(recorded_keep(name)) for name, make in METHODS.items()}
     return {
         "uniform-keep-36": _on_integers(("uniform",), keep_36),
@@ -135,5 +177,8 @@ def cases() -> Mapping[str, Case]:
         "noise-capacity-96": _on_integers(("noise",), replace(keep_36, capacity=96)),
         "batch-share-0.5": _on_integers(MIXED, replace(unpruned, keep="0.5")),
         "fixture-keep-18": _on_fixture(fixture, 2),
+        "qwen-keep-9": _on_qwen(pruned),
+        "qwen-compact-keep-9": _on_qwen(replace(pruned, rope="compact")),
+        "qwen-divprune-9": _on_qwen(HybridConfig(method=(METHODS["divprune"](Keep(count=9)),))),
         **{name: method_case(method) for name, method in methods.items()},
     }

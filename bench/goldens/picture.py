@@ -1,7 +1,6 @@
 """A golden's difference as a picture: the patch grid, with a mark where a patch went wrong."""
 
 from collections.abc import Iterator
-from math import isqrt
 
 from bench.goldens.record import PRUNED, Record
 
@@ -11,7 +10,8 @@ LISTED = 6  # patches that are also spelled out below the picture
 def describe(golden: Record, now: Record) -> Iterator[tuple[str, str]]:
     """One (summary, picture) for each grid or row that differs."""
     for name in dict.fromkeys([*golden.grids, *now.grids]):  # in their own order
-        yield from _grid(name, golden.grids.get(name, []), now.grids.get(name, []))
+        before, after = golden.grids.get(name, []), now.grids.get(name, [])
+        yield from _grid(name, before, after, golden.columns)
     for name in dict.fromkeys([*golden.rows, *now.rows]):
         before, after = golden.rows.get(name, []), now.rows.get(name, [])
         if before != after:
@@ -19,18 +19,17 @@ def describe(golden: Record, now: Record) -> Iterator[tuple[str, str]]:
             yield f"{name} position ids", lines
 
 
-def _grid(name: str, golden: list[int], now: list[int]) -> Iterator[tuple[str, str]]:
+def _grid(name: str, golden: list[int], now: list[int], wide: int) -> Iterator[tuple[str, str]]:
     if golden == now:
         return
     if len(golden) != len(now):
         yield f"{name}: {len(now)} patches, golden has {len(golden)}", ""
         return
-    side = isqrt(len(golden))
     wrong = [i for i, (a, b) in enumerate(zip(golden, now, strict=True)) if a != b]
     marks = ["·" if a == b else "#" for a, b in zip(golden, now, strict=True)]
-    rows = ["  " + " ".join(marks[i : i + side]) for i in range(0, len(marks), side)]
+    rows = ["  " + " ".join(marks[i : i + wide]) for i in range(0, len(marks), wide)]
     listed = [
-        f"  patch {i} (row {i // side}, column {i % side}): "
+        f"  patch {i} (row {i // wide}, column {i % wide}): "
         f"{_shown(now[i])}, golden says {_shown(golden[i])}"
         for i in wrong[:LISTED]
     ]
@@ -50,7 +49,7 @@ def _numbers(row: list[int]) -> str:
 def kept(record: Record) -> Iterator[str]:
     """Lines: how many patches are in tokens that stay to the end, and which."""
     *_, last = record.grids.values()
-    side = isqrt(len(last))
+    wide = record.columns
     yield f"{sum(cell != PRUNED for cell in last)} of {len(last)} patches are in tokens that stay"
     marks = ["·" if cell == PRUNED else "#" for cell in last]
-    yield from ("  " + " ".join(marks[i : i + side]) for i in range(0, len(marks), side))
+    yield from ("  " + " ".join(marks[i : i + wide]) for i in range(0, len(marks), wide))

@@ -8,6 +8,8 @@ A record is three grids and a few rows of numbers:
 - `position_ids after pruning`: the same behind it, `.` where the token was pruned; of a method that
   prunes more than once, `position_ids from layer 2` and so on;
 - `text`: position ids of the text tokens and of the first decoded ones, per run of layers.
+
+Of a model with several axes each grid of positions, and each row, is there once an axis.
 """
 
 import hashlib
@@ -22,22 +24,32 @@ from hybrid.inputs import Inputs
 from hybrid.state import State
 
 PRUNED = -1
+AXES = ("time", "height", "width")  # of models with several
 
 
 @dataclass(frozen=True)
 class Record:
-    """One sample: grids [P] of ints, and named rows of ints."""
+    """One sample: grids [P] of ints, and named rows of ints.
+
+    wide: columns of a grid that is no square, else 0.
+    """
 
     grids: dict[str, list[int]]
     rows: dict[str, list[int]]
+    wide: int = 0
+
+    @property
+    def columns(self) -> int:
+        """Of each grid."""
+        return self.wide or isqrt(len(next(iter(self.grids.values()), [])))
 
     def to_text(self) -> str:
         """The grids and rows, one below the other."""
         parts = []
         for name, cells in self.grids.items():
-            side = isqrt(len(cells))
             shown = [f"{'.' if c == PRUNED else str(c):>4}" for c in cells]
-            lines = ["".join(shown[i : i + side]) for i in range(0, len(shown), side)]
+            wide = self.columns
+            lines = ["".join(shown[i : i + wide]) for i in range(0, len(shown), wide)]
             parts.append("\n".join([f"[{name}]", *lines]))
         rows = [f"{name}: {' '.join(map(str, row))}" for name, row in self.rows.items()]
         return "\n".join([*parts, "[text]", *rows])
@@ -51,7 +63,7 @@ class Record:
         """
         grids: dict[str, list[int]] = {}
         rows: dict[str, list[int]] = {}
-        name = ""
+        name, wide = "", 0
         for line in text.splitlines():
             if line.startswith("["):
                 name = line.strip("[]")
@@ -61,7 +73,9 @@ class Record:
             else:
                 cells = [PRUNED if c == "." else int(c) for c in line.split()]
                 grids.setdefault(name, []).extend(cells)
-        return cls(grids, rows)
+                wide = len(cells)
+        square = all(len(cells) == wide**2 for cells in grids.values())
+        return cls(grids, rows, 0 if square else wide)
 
 
 def records_to_text(records: list[Record]) -> str:
@@ -93,12 +107,42 @@ def record(model: HybridLlava, inputs: Inputs, decode_steps: int) -> list[Record
         positions.append(torch.stack([s.next_position + state.step for s in state.spans]))
         model.select(state)
         model.decode(state)
-    decoded = torch.stack(positions, dim=-1)  # [spans, B, steps]
+    decoded = torch.stack(positions, dim=-1)  # [spans, B, steps], or [spans, A, B, steps]
     virtual = model.config.rope == "virtual"
-    return [_record_of(state, inputs, decoded, b, virtual) for b in range(inputs.batch)]
+    records = []
+    for sample in range(inputs.batch):
+        of_axes = [
+            _record_of(_along(state, axis), inputs, decoded[:, axis], sample, virtual, name)
+            for axis, name in enumerate(AXES)
+            if decoded.ndim == 4
+        ] or [_record_of(state, inputs, decoded, sample, virtual)]
+        grids = {name: grid for each in of_axes for name, grid in each.grids.items()}
+        rows = {name: row for each in of_axes for name, row in each.rows.items()}
+        records.append(Record(grids, rows, _columns(inputs, sample)))
+    return records
 
 
-def _record_of(state: State, inputs: Inputs, decoded: Tensor, sample: int, virtual: bool) -> Record:
+def _along(state: State, axis: int) -> State:
+    """With the positions of one axis only."""
+    trace = state.trace
+    cuts = tuple(replace(cut, position_ids=cut.position_ids[axis]) for cut in trace.cuts)
+    return replace(state, trace=replace(trace, position_ids=trace.position_ids[axis], cuts=cuts))
+
+
+def _columns(inputs: Inputs, sample: int) -> int:
+    """Of the sample's image, if it is no square."""
+    if inputs.images is None:
+        return 0
+    cells = inputs.images.cell[sample].amax(dim=0) + 1
+    high, wide = cells.tolist()
+    return 0 if high == wide else int(wide)
+
+
+def _record_of(
+    state: State, inputs: Inputs, decoded: Tensor, sample: int, virtual: bool, axis: str = ""
+) -> Record:
+    """axis: of the positions that the names say."""
+    position_ids = f"{axis or 'position_ids'} "
     trace = state.trace
     visual, places = trace.visual, trace.layout
     owner = visual.owner[sample]  # [P] slots; one past the last where a patch is in none
@@ -114,9 +158,10 @@ def _record_of(state: State, inputs: Inputs, decoded: Tensor, sample: int, virtu
         before = trace.position_ids[sample, first : first + slots].tolist()
     else:
         before = by_patch(trace.position_ids[sample, first : first + slots])
-    grids["position_ids before pruning"] = before
+    grids[f"{position_ids}before pruning"] = before
     text = trace.position_ids[sample][_text_of(inputs, sample, first, slots)]
-    rows = {"text before pruning": text.tolist(), "decode": decoded[0, sample].tolist()}
+    of = f" {axis}" if axis else ""
+    rows = {f"text{of} before pruning": text.tolist(), f"decode{of}": decoded[0, sample].tolist()}
 
     for cut in range(1, len(trace.cuts) + 1):
         here = replace(trace, cuts=trace.cuts[:cut])
@@ -129,9 +174,9 @@ def _record_of(state: State, inputs: Inputs, decoded: Tensor, sample: int, virtu
         at = torch.arange(slot.shape[0]) if trace.dropped else slot
         short = here.pruned_position_ids[sample]
         after[slot[valid]] = short[first : first + budget][at[valid]]
-        grids[f"position_ids {when}"] = by_patch(after)
-        rows[f"text {when}"] = short[_text_of(inputs, sample, first, budget)].tolist()
-        rows[f"decode {when}"] = decoded[cut, sample].tolist()
+        grids[f"{position_ids}{when}"] = by_patch(after)
+        rows[f"text{of} {when}"] = short[_text_of(inputs, sample, first, budget)].tolist()
+        rows[f"decode{of} {when}"] = decoded[cut, sample].tolist()
     return Record(grids, rows)
 
 
