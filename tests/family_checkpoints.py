@@ -46,7 +46,7 @@ pad_to_square = false
 {more}
 [gates.latency]
 new_tokens = 3
-budget_s = 1
+budget_s = 0.2
 
 [gates.latency.batch-1]
 

@@ -279,3 +279,48 @@ def test_an_image_that_no_processor_takes_is_named(folders: dict[str, Path]) -> 
     answerer, _ = batch_of(*opened(folders["qwen2_5_vl"]))
     with pytest.raises(UserError, match="image 0 is 900 x 4 pixels, one side more than 200 times"):
         answerer.encode(["a"], [Image.new("RGB", (900, 4))])
+
+
+def test_tiny_qwen_answers_in_the_suite_and_wrongly_by_chance_or_at_wrong_positions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prompts, processor, data and matcher together: what the model was taught reaches it."""
+
+    def share(arm: str) -> float:
+        command = ["run", "--data", "tiny-qwen-mmbench", "--model", "tiny-qwen", "--arm", arm]
+        command += ["--limit", "40", "--work-dir", str(tmp_path)]
+        assert ran(command, monkeypatch) == 0
+        name = "tiny-qwen" if arm == "dense" else f"tiny-qwen_{arm}"
+        scores = json.loads((tmp_path / name / "tiny-qwen-mmbench" / "scores.json").read_text())
+        return float(scores["value"])
+
+    assert min(share("dense"), share("hybrid")) > 0.9
+    assert max(share("random"), share("compact")) < 0.6
+
+
+def test_tiny_qwen_reaches_the_floors_of_its_own_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Few questions are too few to prove a margin: the floors are what passes."""
+    command = ["accuracy", "--profile", "tiny-qwen", "--limit", "8", "--work-dir", str(tmp_path)]
+    assert ran(command, monkeypatch) == 3
+    told = capsys.readouterr().out
+    for gate in ("tiny-qwen-mmbench/floor", "tiny-qwen-coco/floor"):
+        assert re.search(rf"^{gate} +PASS", told, re.M)
+
+
+@EACH
+def test_accuracy_without_a_margin_or_a_floor_is_unsure(
+    folders: dict[str, Path],
+    family: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = folders[family].with_name("judged.toml")
+    file.write_text(f"{folders[family].read_text()}\n[gates.mmbench]\n")
+    command = ["accuracy", "--profile", str(file), "--work-dir", str(tmp_path)]
+    assert ran(command, monkeypatch) == 3
+    told = capsys.readouterr().out
+    assert "no margin to judge it by" in told and "no floor to judge it by" in told
+    assert "PASS" not in told and "FAIL" not in told

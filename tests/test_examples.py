@@ -37,6 +37,7 @@ PLACEHOLDERS = "its names stand for the reader's own"
 SHORTER = "tests/test_own_methods.py does, on fewer questions"
 NOT_RUN = {  # the line: why no test runs it; it is parsed all the same
     "bench accuracy --profile llava-1.5-7b --full": GPU,
+    "bench accuracy --profile tiny-qwen": "tests/test_bench_families.py does, on fewer questions",
     "bench demo photo.jpg 'What is this?' --model llava_v1.5_7b_hybrid": GPU,
     "bench gpu-check": GPU,
     "bench gpu-check --out h100.json": GPU,

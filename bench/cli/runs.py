@@ -38,14 +38,15 @@ def run(
     data: Annotated[
         str,
         typer.Option(
-            help="tiny-mmbench, tiny-coco, MMBench_DEV_EN, COCO_VAL, "
+            help="tiny-mmbench, tiny-coco, tiny-qwen-mmbench, tiny-qwen-coco, MMBench_DEV_EN, "
+            "COCO_VAL, "
             "a .tsv file in VLMEvalKit's columns, or hf:lmms-lab/MMBench:en:dev."
         ),
     ],
     model: Annotated[
         str,
         typer.Option(
-            help="tiny, llava_v1.5_7b, llava_next_vicuna_7b, Qwen2.5-VL-7B-Instruct or "
+            help="tiny, tiny-qwen, llava_v1.5_7b, llava_next_vicuna_7b, Qwen2.5-VL-7B-Instruct or "
             "Qwen2.5-VL-3B-Instruct (dense), or that followed by "
             "_off, _dymu, _fastv, _hybrid, _random, _lowest, "
             "_compact, or a method's name; or dense with --arm."

@@ -18,24 +18,28 @@ from bench.tasks.tables.tsv import read_tsv
 from bench.tasks.task import Kind, Task
 
 OPENCOMPASS = "https://opencompass.openxlab.space/utils"
-FIXTURE_DATA = Path(__file__).resolve().parents[1] / "fixture" / "data"
+FIXTURE = Path(__file__).resolve().parents[1] / "fixture"
+FIXTURE_DATA = FIXTURE / "data"
 
 
 @dataclass(frozen=True)
 class KnownData:
     """A data set that has a name: where its file is to be had, and the md5 it must have.
 
-    Both are None for the project's own, which git keeps.
+    Both are None for the project's own, which git keeps in `folder`.
     """
 
     kind: Kind
     md5: str | None = None
     url: str | None = None
+    folder: Path = FIXTURE_DATA
 
 
 KNOWN = {
     "tiny-mmbench": KnownData("mmbench"),
     "tiny-coco": KnownData("coco"),
+    "tiny-qwen-mmbench": KnownData("mmbench", folder=FIXTURE / "qwen" / "data"),
+    "tiny-qwen-coco": KnownData("coco", folder=FIXTURE / "qwen" / "data"),
     "MMBench_DEV_EN": KnownData(
         "mmbench",
         "b6caf1133a01c6bb705cf753bb527ed8",
@@ -125,7 +129,7 @@ def _locate(data: str | Path) -> tuple[str, Path, KnownData | None]:
             )
         return path.stem, path, None
     name = str(data)
-    folder = FIXTURE_DATA if known.md5 is None else lmu_data()
+    folder = known.folder if known.md5 is None else lmu_data()
     path = folder / f"{name}.tsv"
     if not path.is_file():
         raise UserError(

@@ -12,8 +12,9 @@ HEAD = """\
 # Profiles
 
 A profile is one TOML file that says which model is run, how its visual tokens are reduced, on which
-data, and what the gates demand. Five ship with the package:
-[tiny](../bench/arms/profiles/tiny.toml), which is embedded and has bounds, and for a GPU
+data, and what the gates demand. Six ship with the package:
+[tiny](../bench/arms/profiles/tiny.toml) and
+[tiny-qwen](../bench/arms/profiles/tiny-qwen.toml), whose models are embedded, and for a GPU
 [llava-1.5-7b](../bench/arms/profiles/llava-1.5-7b.toml), which has bounds, and without any
 [llava-next-7b](../bench/arms/profiles/llava-next-7b.toml),
 [qwen2.5-vl-7b](../bench/arms/profiles/qwen2.5-vl-7b.toml) and
