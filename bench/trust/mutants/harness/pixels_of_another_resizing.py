@@ -4,8 +4,8 @@ from bench.trust.mutants.mutant import Mutant
 
 MUTANT = Mutant(
     target="bench.arms.models:load_processor",
-    old=', backend="pil")',
-    new=")",
+    old=', backend="pil"',
+    new="",
     source="transformers, image processors: torchvision is the default where it is installed",
     expected=("harness",),
 )
