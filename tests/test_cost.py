@@ -15,9 +15,8 @@ from bench.base.errors import UserError
 from bench.cost import recorded
 from bench.cost.count import Cost, counting
 from bench.cost.gpu import load_gpu
-from bench.cost.models import BATCHES, CASES, MODELS
+from bench.cost.models import BATCHES, CASES, MODELS, WORDS
 from bench.cost.predict import predict
-from bench.cost.prompts import WORDS
 from bench.cost.roofline import LlavaShape, Wall, Work, decode, floor, prefill, vision
 from bench.cost.stages import cost_of
 from hybrid.language import Language

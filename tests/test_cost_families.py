@@ -11,19 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.arms.profiles import load_profile
+from bench.arms.random_prompts import Size
 from bench.cost import recorded
 from bench.cost.budget import Counted
 from bench.cost.count import counting
 from bench.cost.gpu import load_gpu
-from bench.cost.models import ARMS, FEWER, MODELS, model_of, without_memory
+from bench.cost.models import ARMS, FEWER, MODELS, WORDS, given_of, model_of, without_memory
 from bench.cost.predict import predict
-from bench.cost.prompts import WORDS, Size, prompts_of
 from bench.cost.stages import cost_of, costs_of, stages_of
 from hybrid import HybridConfig, HybridLlava, Keep
 from hybrid.families import FAMILIES as KNOWN
 from hybrid.methods import METHODS
 from tests.commands import Typed
-from tests.families import FAMILIES, THREE_AXES, Prompt
+from tests.families import FAMILIES, Prompt
 
 IMAGES: dict[str, Size] = {
     "llava": (24, 24),
@@ -44,27 +45,11 @@ OTHER = recorded.other_packages()
 every_family = pytest.mark.parametrize("family", IMAGES)
 
 
-def real(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same prompts with pixels that have values."""
-    generator = torch.Generator().manual_seed(0)
-    return {
-        name: torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
-        if tensor.is_meta
-        else tensor
-        for name, tensor in given.items()
-    }
-
-
 def flops_of_generate(llava: Any, given: Mapping[str, Tensor], tokens: int) -> int:
     """Of transformers' own `generate`, with values."""
-    ids = given["input_ids"]
-    more = {"attention_mask": torch.ones_like(ids)}
-    if llava.config.model_type in THREE_AXES:
-        more["mm_token_type_ids"] = (ids == llava.config.image_token_id).int()
+    given = {**given, "pixel_values": given["pixel_values"].double()}
     with torch.inference_mode(), counting(llava.parameters()) as cost:
-        llava.generate(
-            **given, **more, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens
-        )
+        llava.generate(**given, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens)
     return cost.flops
 
 
@@ -72,10 +57,10 @@ def flops_of_generate(llava: Any, given: Mapping[str, Tensor], tokens: int) -> i
 @pytest.mark.parametrize("batch", [1, 2])
 def test_dense_is_counted_as_generate_runs(family: str, batch: int) -> None:
     llava = FAMILIES[family].make(3)
-    given = prompts_of(llava.config, batch, IMAGES[family])
+    given = given_of(llava.config, batch, IMAGES[family])
     meta = without_memory(llava.config).double()
     counted = costs_of(meta, stages_of(meta, None, given))
-    prefill, both = (flops_of_generate(llava, real(given), tokens) for tokens in (1, 2))
+    prefill, both = (flops_of_generate(llava, given, tokens) for tokens in (1, 2))
     assert counted["prefill"].flops == prefill
     assert counted["decode"].flops == both - prefill
 
@@ -84,11 +69,11 @@ def test_dense_is_counted_as_generate_runs(family: str, batch: int) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_has_no_values_costs_what_has_some(family: str, name: str) -> None:
     llava = FAMILIES[family].make(5)
-    given = prompts_of(llava.config, 2, IMAGES[family])
+    given = given_of(llava.config, 2, IMAGES[family])
     meta = without_memory(llava.config).double()
     meta.generation_config = llava.generation_config  # a step looks for each end token
     found = costs_of(meta, stages_of(meta, CONFIGS[name], given))
-    expected = costs_of(llava, stages_of(llava, CONFIGS[name], real(given)))
+    expected = costs_of(llava, stages_of(llava, CONFIGS[name], given))
     assert {stage: cost.to_json() for stage, cost in found.items()} == {
         stage: cost.to_json() for stage, cost in expected.items()
     }
@@ -99,7 +84,7 @@ def test_what_has_no_values_costs_what_has_some(family: str, name: str) -> None:
 def test_a_larger_batch_starts_no_more_kernels(family: str, name: str) -> None:
     llava = without_memory(FAMILIES[family].make(5).config)
     one, three = (
-        costs_of(llava, stages_of(llava, CONFIGS[name], prompts_of(llava.config, batch, (48, 48))))
+        costs_of(llava, stages_of(llava, CONFIGS[name], given_of(llava.config, batch, (48, 48))))
         for batch in (1, 3)
     )
     for stage, cost in one.items():
@@ -136,10 +121,10 @@ def test_slots_are_known_before_anything_runs(family: str, name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_budget_is_what_a_run_spends(family: str, name: str) -> None:
     llava, config = FAMILIES[family].make(5), CONFIGS[name]
-    counted = Counted(llava.config, torch.float64, IMAGES[family])
+    counted = Counted(llava.config, torch.float64, image=IMAGES[family])
     said = counted.budget(config)
     model = HybridLlava(llava, config or HybridConfig())
-    given = real(counted.given)
+    given = counted.given
     with torch.inference_mode(), counting(llava.parameters()) as cost:
         cache = model.prefill(model.place(**given), 1).cache
     lengths = [cache.prompt_length(layer) for layer in range(5)]
@@ -156,6 +141,12 @@ def test_a_budget_is_of_an_image_of_672_x_672_if_none_is_named() -> None:
     divprune = HybridConfig(method=(METHODS["divprune"](Keep(count=64)),))
     assert counted.patches == 2928
     assert (set(counted.slots(None)), set(counted.slots(divprune))) == ({2928}, {5 * 64})
+
+
+def test_a_profile_s_pixels_resize_what_a_budget_is_of() -> None:
+    data = load_profile("qwen2.5-vl-7b").data
+    counted = Counted(model_of("qwen2.5-vl-7b").config(), torch.float16, data)
+    assert data.min_pixels and counted.patches == 36 * 36 > data.min_pixels / 28**2
 
 
 def test_merged_tokens_of_several_images_are_known_too() -> None:
@@ -175,7 +166,7 @@ def test_merged_tokens_of_several_images_are_known_too() -> None:
 def test_an_image_has_as_many_tokens_as_its_model_makes_of_it(name: str, placeholders: int) -> None:
     model = model_of(name)
     assert model.patches == placeholders
-    ids = prompts_of(model.config(), 2)["input_ids"]
+    ids = given_of(model.config(), 2)["input_ids"]
     assert ids.shape == (2, WORDS + placeholders)
 
 

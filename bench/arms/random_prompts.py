@@ -83,7 +83,7 @@ def prompts_of(
         "pixel_values": _JOIN[config.model_type](pixels),
     }
     given |= {name: torch.tensor([one.says[name] for one in each]) for name in each[0].says}
-    if config.model_type == "qwen2_5_vl":
+    if "image_grid_thw" in given:
         given["mm_token_type_ids"] = (ids == image).long()
     return given
 
@@ -137,6 +137,7 @@ _SEEN: Mapping[str, Callable[[Any, Size, int | None, int | None], Seen]] = {
     "llava": _llava,
     "llava_next": _llava_next,
     "qwen2_5_vl": _qwen,
+    "qwen3_vl": _qwen,
 }
 
 
@@ -149,4 +150,5 @@ _JOIN: Mapping[str, Callable[[list[Tensor]], Tensor]] = {
     "llava": torch.stack,
     "llava_next": _padded,
     "qwen2_5_vl": torch.cat,
+    "qwen3_vl": torch.cat,
 }

@@ -11,8 +11,9 @@ import hybrid
 from bench.arms.checkpoint.config import checked_config
 from bench.arms.models import DTYPES, arm_config
 from bench.arms.profiles import Profile
-from bench.cost.models import without_memory
-from bench.cost.prompts import IMAGE, WORDS, Size, prompts_of
+from bench.arms.profiles.settings import Data
+from bench.arms.random_prompts import Size
+from bench.cost.models import WORDS, given_of, without_memory
 from bench.cost.spending import Budget
 from bench.cost.stages import costs_of, stages_of
 from hybrid import HybridConfig, HybridLlava, Keep
@@ -24,12 +25,20 @@ class Counted:
     Args:
         config: of the model, of any family.
         dtype: that it runs in.
-        image: pixels, high and wide, that are read where a family takes images of any size.
+        data: of its profile, whose min_pixels and max_pixels resize the image.
+        image: pixels, high and wide, where a family takes images of any size; 672 x 672 if None.
     """
 
-    def __init__(self, config: Any, dtype: torch.dtype, image: Size = IMAGE) -> None:
+    def __init__(
+        self,
+        config: Any,
+        dtype: torch.dtype,
+        data: Data | None = None,
+        *,
+        image: Size | None = None,
+    ) -> None:
         self.llava = without_memory(deepcopy(config)).to(dtype)
-        self.given = prompts_of(config, 1, image)
+        self.given = given_of(config, 1, image, data)
         self.inputs = HybridLlava(self.llava, HybridConfig()).place(**self.given)
         self.patches = self.given["input_ids"].shape[1] - WORDS
         text = self.llava.config.text_config
@@ -81,5 +90,6 @@ def spent(profile: Profile, arms: Iterable[str], keep: Keep) -> dict[str, Budget
         UserError: there is none, or no such arm.
         ConfigError: an arm does not fit the model.
     """
-    counted = Counted(checked_config(profile.model.path), DTYPES[profile.model.dtype])
+    config = checked_config(profile.model.path)
+    counted = Counted(config, DTYPES[profile.model.dtype], profile.data)
     return {arm: counted.budget(arm_config(arm, profile, keep)) for arm in arms}

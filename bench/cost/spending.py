@@ -14,14 +14,15 @@ from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from bench.base.shapes import MOST, Count, checked
 from bench.tasks.task import NOT_RECORDED
 
-TITLE = "budgets: a prompt of 64 words and an image (of 672 x 672 where it may have any size)"
+TITLE = "budgets: a prompt of 64 words and an image"
 COLUMNS = ("tokens", "a layer", "FLOPs", "cache")
 
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Budget:
-    """Of a prompt of 64 words and one image; where it may have any size, of 672 x 672 pixels.
+    """Of a prompt of 64 words and one image; where that may have any size, it has 672 x 672 pixels,
+    and is resized as the profile says.
 
     Attributes:
         tokens: visual tokens that the last layer of the language model gets.

@@ -9,8 +9,7 @@ from torch import Tensor
 from transformers import vision_utils
 
 from bench.cost.count import Cost, counting
-from bench.cost.models import ARMS, LLAVA, Model, empty
-from bench.cost.prompts import IMAGE, prompts_of
+from bench.cost.models import ARMS, LLAVA, Model, empty, given_of
 from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
 from hybrid.state import State
@@ -34,7 +33,7 @@ def cost_of(arm: str, batch: int, model: Model = LLAVA) -> dict[str, Cost]:
 def config_cost(config: HybridConfig | None, batch: int, model: Model = LLAVA) -> dict[str, Cost]:
     """The same of a configuration; None is transformers as it ships."""
     llava = empty(model.config)
-    given = prompts_of(llava.config, batch, model.image or IMAGE)
+    given = given_of(llava.config, batch, model.image)
     return costs_of(llava, stages_of(llava, config, given))
 
 

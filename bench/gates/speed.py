@@ -179,7 +179,7 @@ def _measure(request: Request, elsewhere: Mapping[str, Pool]) -> Measured:
         taken[f"batch {batch}"] = samples
         timed += _with_peaks(timings(samples, floors, case=f"batch {batch}"), peaks)
         verdicts += [replace(v, gate=f"batch-{batch}/{v.gate}") for v in judged]
-    counted = Counted(model.llava.config, model.llava.dtype)
+    counted = Counted(model.llava.config, model.llava.dtype, profile.data)
     configs = {
         row.arm: arm_config(row.arm, profile, request.keep) for row in timed if row.arm != BASE
     }

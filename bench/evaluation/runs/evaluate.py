@@ -53,7 +53,7 @@ def _infer(checkpoint: Checkpoint, job: Job, held: ExitStack) -> Mapping[int, st
     if world_size() != job.options.ranks.size:
         raise UserError("under torchrun only `python -m bench run` works; start this one without")
     hashes = {"weights": checkpoint.weights_hash, "processor": checkpoint.processor_hash}
-    counted = Counted(checkpoint.llava.config, checkpoint.llava.dtype)
+    counted = Counted(checkpoint.llava.config, checkpoint.llava.dtype, job.profile.data)
     spec = job.spec(checkpoint.files, **hashes)
     return infer(
         job.folder,

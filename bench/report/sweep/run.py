@@ -64,7 +64,7 @@ def run_sweep(
     grid or machine.
     """
     checkpoint = load_checkpoint(profile)
-    counted = Counted(checkpoint.llava.config, checkpoint.llava.dtype)
+    counted = Counted(checkpoint.llava.config, checkpoint.llava.dtype, profile.data)
     tasks = [profile.data_of("mmbench"), *([profile.data_of("coco")] if captions else [])]
     opened = [open_task(data, options) for data in tasks]
     Answerer(checkpoint, None).sizes.demand(opened)
