@@ -137,6 +137,15 @@ def test_prompts_are_an_image_and_64_words_with_one_run_of_placeholders(profile:
     assert profile is TINY or ids.shape[1] == TOKENS
 
 
+def test_words_are_none_of_the_ids_around_an_image_wherever_these_are() -> None:
+    config = config_of("Qwen/Qwen2.5-VL-3B-Instruct")
+    config.vision_start_token_id, config.vision_end_token_id = 3, 5
+    config.image_token_id, config.video_token_id, config.text_config.vocab_size = 4, 6, 9
+    [ids] = random_prompts(config, 1)["input_ids"].tolist()
+    assert [ids.count(special) for special in (3, 4, 5, 6)] == [1, 576, 1, 0]
+    assert {*ids} == {3, 4, 5, 7, 8}
+
+
 def test_too_little_memory_is_said_in_gib_before_anything_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -62,15 +62,14 @@ def prompts_of(
         what else the family takes.
     """
     generator = torch.Generator().manual_seed(1)
-    image, last = config.image_token_id, _last_word(config)
+    image, vocabulary = config.image_token_id, _words_of(config)
     each = [seen(config, size, least=least, most=most) for size in images]
     rows = []
     for (before, after), one in zip(texts, each, strict=True):
         ahead, behind = one.around
         count = before + after - len(ahead) - len(behind)
-        words = torch.randint(FIRST_WORD, last, (count,), generator=generator)
-        words += words >= image  # every word but the placeholder
-        text = words.tolist()
+        drawn = torch.randint(len(vocabulary), (count,), generator=generator)
+        text = vocabulary[drawn].tolist()
         cut = before - len(ahead)
         rows.append([*text[:cut], *ahead, *[image] * one.placeholders, *behind, *text[cut:]])
     length = max(map(len, rows))
@@ -88,16 +87,12 @@ def prompts_of(
     return given
 
 
-def _last_word(config: Any) -> int:
-    """One past the last id that a word is drawn from, before the placeholder is left out."""
-    own = [
-        getattr(config, name, None)
-        for name in ("video_token_id", "vision_start_token_id", "vision_end_token_id")
-    ]
-    special = [id for id in own if id is not None]
-    if special:
-        return int(min(*special, config.image_token_id))
-    return int(config.text_config.vocab_size) - 1
+def _words_of(config: Any) -> Tensor:
+    """Ids [W] that words are drawn from: none that says where an image is."""
+    names = ("video_token_id", "vision_start_token_id", "vision_end_token_id")
+    special = {config.image_token_id, *(getattr(config, name, None) for name in names)}
+    every = range(FIRST_WORD, config.text_config.vocab_size)
+    return torch.tensor([word for word in every if word not in special])
 
 
 def _llava(config: Any, _: Size, least: int | None, most: int | None) -> Seen:

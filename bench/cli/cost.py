@@ -50,8 +50,9 @@ def cost(
 ) -> None:
     """Gate on counted cost: FLOPs, bytes, launches and peak memory at true shape, without a GPU.
 
-    Counted without any weights, so --weights can only be random: LLaVA-1.5-7B, and LLaVA-NeXT-7B
-    and Qwen2.5-VL-7B and -3B with an image of 672 x 672.
+    Counted without any weights, so --weights can only be random.
+
+    LLaVA-1.5-7B; and LLaVA-NeXT-7B, Qwen2.5-VL-7B and -3B with an image of 672 x 672.
 
     With --method one arm beside dense. Where there is no record of it, as of your own method, it is
     counted and shown, and nothing is judged: UNSURE.
