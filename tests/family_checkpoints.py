@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,11 @@ def next_checkpoint(folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
-def qwen_checkpoint(folder: Path) -> None:
-    """Qwen2.5-VL with the words of tiny-qwen."""
+def qwen_checkpoint(folder: Path, family: str = "qwen2_5_vl") -> None:
+    """A Qwen-VL with the words of tiny-qwen."""
     words = qwen_tokens.vocabulary()
     ids = {word: number for number, word in enumerate(words)}
-    config = small_config("qwen2_5_vl")
+    config = small_config(family)
     config.text_config.vocab_size = len(words)
     config.image_token_id, config.video_token_id = ids[qwen_tokens.IMAGE], ids[qwen_tokens.VIDEO]
     config.vision_start_token_id = ids[qwen_tokens.VISION_START]
@@ -126,6 +127,7 @@ def saved(folder: Path, config: Any, pad: int, begin: int | None, end: int) -> N
 CHECKPOINTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "llava_next": (next_checkpoint, "llava-next-vicuna"),
     "qwen2_5_vl": (qwen_checkpoint, "qwen2.5-vl"),
+    "qwen3_vl": (partial(qwen_checkpoint, family="qwen3_vl"), "qwen3-vl"),
 }
 """By `model_type`: how it is saved, and its chat."""
 

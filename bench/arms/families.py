@@ -18,8 +18,6 @@ except ModuleNotFoundError:
     FOUND = {}
 
 LLAVA = "llava"  # the one family whose images all have one size
-# Whose files are checked, and whose processors are loaded; others are reached from Python.
-OF_THE_SUITE = (LLAVA, "llava_next", "qwen2_5_vl")
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,6 @@ KINDS: Mapping[str, Kind] = {
     **{
         name: Kind(name, family.name, family.model_class, (*family.takes, *family.ignores))
         for name, family in FOUND.items()
-        if name in OF_THE_SUITE
     },
 }
 """By `model_type`."""

@@ -16,12 +16,13 @@ _TOKEN = {
     "llava": "image_token_index",
     "llava_next": "image_token_index",
     "qwen2_5_vl": "image_token_id",
+    "qwen3_vl": "image_token_id",
 }
 CLASS_TOKEN = 1  # of CLIP's tower; the processor adds it, and `default` takes it away again
 
 
 class QwenProcessor(Qwen2_5_VLProcessor):
-    """transformers' own without its video processor, which needs torchvision."""
+    """transformers' own of a Qwen-VL, without its video processor, which needs torchvision."""
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ PROCESSORS: dict[str, Any] = {
     "llava": LlavaProcessor,
     "llava_next": LlavaNextProcessor,
     "qwen2_5_vl": QwenProcessor,
+    "qwen3_vl": QwenProcessor,
 }
 """By `model_type`."""
 
@@ -57,7 +59,7 @@ def set_pixels(processor: Any, least: int | None, most: int | None) -> None:
     if not isinstance(processor, QwenProcessor):
         raise UserError(
             "data.min_pixels and data.max_pixels are of models that take images of any size"
-            " (Qwen2.5-VL), and this processor resizes each to the same: leave them out"
+            " (Qwen-VLs), and this processor resizes each to the same: leave them out"
         )
     images: Any = processor.image_processor
     size = dict(images.size)
@@ -81,7 +83,7 @@ def fit_processor(processor: Any, config: Any, path: str) -> None:
     Raises:
         UserError: naming file, setting, and both values.
     """
-    if config.model_type == "qwen2_5_vl":
+    if isinstance(processor, QwenProcessor):
         _fit_qwen(processor, config, path)
     else:
         _fit_llava(processor, config, path)

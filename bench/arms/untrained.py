@@ -15,6 +15,7 @@ from transformers import (
     LlavaConfig,
     LlavaNextConfig,
     Qwen2_5_VLConfig,
+    Qwen3VLConfig,
 )
 
 from bench.arms.families import KINDS
@@ -251,21 +252,30 @@ def small_config(model_type: str) -> Any:
             image_seq_length=36,
         )  # fmt: skip
     sections = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 2, 2]}
+    tower = {
+        "depth": 4,
+        "hidden_size": 32,
+        "intermediate_size": 40,
+        "num_heads": 4,
+        "patch_size": PATCH,
+        "out_hidden_size": 48,
+    }
+    ids: dict[str, Any] = {
+        "vision_start_token_id": 96,
+        "vision_end_token_id": 97,
+        "video_token_id": 98,
+        "image_token_id": 99,
+    }
+    if model_type == "qwen3_vl":
+        return Qwen3VLConfig(
+            text_config={**text, "head_dim": 12, "rope_parameters": sections},
+            vision_config={**tower, "deepstack_visual_indexes": [0, 1, 2]},
+            **ids,
+        )
     return Qwen2_5_VLConfig(
         text_config={**text, "rope_parameters": sections},
-        vision_config={
-            "depth": 4,
-            "hidden_size": 32,
-            "intermediate_size": 40,
-            "num_heads": 4,
-            "window_size": 8 * PATCH,
-            "out_hidden_size": 48,
-            "fullatt_block_indexes": [1, 3],
-        },
-        vision_start_token_id=96,
-        vision_end_token_id=97,
-        video_token_id=98,
-        image_token_id=99,
+        vision_config={**tower, "window_size": 8 * PATCH, "fullatt_block_indexes": [1, 3]},
+        **ids,
     )
 
 

@@ -51,9 +51,16 @@ def llava_next_frame(text: str) -> str:
 def qwen_frame(text: str) -> str:
     """What VLMEvalKit (at 23757c4) wraps around a Qwen2.5-VL message: the checkpoint's chat
     template, which puts its own system's turn in front."""
+    system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    return system + qwen3_frame(text)
+
+
+def qwen3_frame(text: str) -> str:
+    """What VLMEvalKit (at 23757c4) wraps around a Qwen3-VL message: the checkpoint's chat template,
+    in which a system's turn is only what is given as one."""
     return (
-        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
-        f"<|vision_start|>{QWEN_IMAGE}<|vision_end|>{text}<|im_end|>\n<|im_start|>assistant\n"
+        f"<|im_start|>user\n<|vision_start|>{QWEN_IMAGE}<|vision_end|>{text}<|im_end|>\n"
+        "<|im_start|>assistant\n"
     )
 
 
@@ -70,9 +77,12 @@ def llava_next_multiple_choice(question: str, hint: str | None, options: Mapping
 def qwen_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
     """VLMEvalKit's (at 23757c4) for Qwen2.5-VL: the data set's own text, space and line end behind
     it, since `config.py` there sets use_custom_prompt=False for these models."""
-    told = "" if hint is None else f"Hint: {hint}\n"
-    listed = "".join(f"{letter}. {text}\n" for letter, text in options.items())
-    return qwen_frame(f"{told}Question: {question}\nOptions:\n{listed}{FROM_THE_OPTIONS} \n")
+    return qwen_frame(_of_the_data(question, hint, options))
+
+
+def qwen3_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
+    """The same for Qwen3-VL."""
+    return qwen3_frame(_of_the_data(question, hint, options))
 
 
 def llava_multiple_choice(question: str, hint: str | None, options: Mapping[str, str]) -> str:
@@ -90,6 +100,12 @@ def lmms_multiple_choice(question: str, hint: str | None, options: Mapping[str, 
 def _directly(question: str, hint: str | None, options: Mapping[str, str]) -> str:
     listed = _listed(question, hint, options)
     return f"{listed}\n{'请直接回答选项字母。' if _CHINESE.search(listed) else DIRECTLY}"
+
+
+def _of_the_data(question: str, hint: str | None, options: Mapping[str, str]) -> str:
+    told = "" if hint is None else f"Hint: {hint}\n"
+    listed = "".join(f"{letter}. {text}\n" for letter, text in options.items())
+    return f"{told}Question: {question}\nOptions:\n{listed}{FROM_THE_OPTIONS} \n"
 
 
 def _listed(question: str, hint: str | None, options: Mapping[str, str]) -> str:
@@ -155,6 +171,12 @@ CHATS: Mapping[str, Chat] = {
         qwen_frame,
         {DEFAULT_PROMPT: qwen_multiple_choice},
         dict.fromkeys(CAPTION_PROMPTS, qwen_frame),
+    ),
+    "qwen3-vl": Chat(
+        QWEN_IMAGE,
+        qwen3_frame,
+        {DEFAULT_PROMPT: qwen3_multiple_choice},
+        dict.fromkeys(CAPTION_PROMPTS, qwen3_frame),
     ),
 }
 

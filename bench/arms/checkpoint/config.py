@@ -168,6 +168,7 @@ class _QwenVision(_Settings):
     window_size: Size | None = None
     out_hidden_size: Size | None = None
     fullatt_block_indexes: list[int] | tuple[int, ...] | None = None
+    deepstack_visual_indexes: list[int] | tuple[int, ...] | None = None
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -179,9 +180,10 @@ class _QwenVision(_Settings):
         token = (self.patch_size or 0) * (self.spatial_merge_size or 0)
         if token and self.window_size and self.window_size < token:
             raise ValueError(f"window_size {self.window_size} is less than a token, {token}")
-        for block in self.fullatt_block_indexes or ():
-            if depth and not 0 <= block < depth:
-                raise ValueError(f"fullatt_block_indexes {block} is not one of {depth} blocks")
+        for name in ("fullatt_block_indexes", "deepstack_visual_indexes"):
+            for block in getattr(self, name) or ():
+                if depth and not 0 <= block < depth:
+                    raise ValueError(f"{name} {block} is not one of {depth} blocks")
         return self
 
 
@@ -194,12 +196,12 @@ class _QwenText(_Text):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> Self:
-        width, heads = self.hidden_size, self.num_attention_heads
+        size = self.head_dim
+        if size is None and self.hidden_size and self.num_attention_heads:
+            size = self.hidden_size // self.num_attention_heads
         sections = self.rope_parameters and self.rope_parameters.mrope_section
-        if width and heads and sections and 2 * sum(sections) != width // heads:
-            raise ValueError(
-                f"mrope_section {sections} does not add up to half a head of {width // heads}"
-            )
+        if size and sections and 2 * sum(sections) != size:
+            raise ValueError(f"mrope_section {sections} does not add up to half a head of {size}")
         return self
 
 
@@ -245,13 +247,14 @@ class _StoredNext(_AsStored, _LlavaNext):
 
 
 class _StoredQwen(_AsStored, _Qwen, _QwenText):
-    """Its language model's settings stand at the top, or in text_config."""
+    """Its language model's settings stand in text_config, or at the top, as the first ones did."""
 
 
 SCHEMAS: Mapping[str, tuple[type[BaseModel], type[BaseModel]]] = {
     "llava": (_Stored, _Llava),
     "llava_next": (_StoredNext, _LlavaNext),
     "qwen2_5_vl": (_StoredQwen, _Qwen),
+    "qwen3_vl": (_StoredQwen, _Qwen),
 }
 """By model_type: of the file, and of what transformers makes of it."""
 

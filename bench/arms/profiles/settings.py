@@ -296,7 +296,7 @@ class Data:
         Count | None,
         Means(
             "a smaller image is made this large, of a model that takes images of any size "
-            "(Qwen2.5-VL); what its processor says if not given"
+            "(a Qwen-VL); what its processor says if not given"
         ),
     ] = None
     max_pixels: Annotated[Count | None, Means("a larger image is made this small, likewise")] = None

@@ -34,6 +34,7 @@ PROMPTS = [(35, 40), (35, 21)]  # text tokens before and after the image; the se
 IMAGES: dict[str, list[Size]] = {
     "llava_next": [(168, 168), (80, 170)],
     "qwen2_5_vl": [(672, 672), (336, 448)],
+    "qwen3_vl": [(672, 672), (336, 448)],
 }
 
 

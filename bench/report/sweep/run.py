@@ -13,6 +13,7 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn
 
+from bench.arms.families import LLAVA, kind_of
 from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.arms.own import own_of, told
 from bench.arms.profiles import Profile
@@ -60,10 +61,16 @@ def run_sweep(
     Runs lie in folders of their own below it, and so do raw timings. With `options.reuse`, what
     is finished there is not done again.
 
-    Raises UserError for anything that keeps a run from being finished, and for timings of another
-    grid or machine.
+    Raises UserError for anything that keeps a run from being finished, for timings of another grid
+    or machine, and for a family whose images have no one number of tokens.
     """
     checkpoint = load_checkpoint(profile)
+    kind = kind_of(checkpoint.llava.config)
+    if kind.model_type != LLAVA:
+        raise UserError(
+            f"sweep draws over budgets, and how many tokens an image of {kind.name} has depends on"
+            " its size: ask each method by itself, with `run` and `latency`"
+        )
     counted = Counted(checkpoint.llava.config, checkpoint.llava.dtype, profile.data)
     tasks = [profile.data_of("mmbench"), *([profile.data_of("coco")] if captions else [])]
     opened = [open_task(data, options) for data in tasks]
