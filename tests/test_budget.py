@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from bench.arms.profiles import load_profile
+from bench.arms.random_prompts import WORDS
 from bench.base.errors import UserError
 from bench.cost.budget import Counted, spent
 from bench.cost.count import counting
-from bench.cost.models import WORDS
 from bench.cost.spending import TITLE, Budget, scaled
 from hybrid import HybridConfig, HybridLlava, Keep, hybridize
 from hybrid.inputs import Inputs

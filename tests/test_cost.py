@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
+from bench.arms.random_prompts import WORDS
 from bench.arms.untrained import config_7b
 from bench.base.errors import UserError
 from bench.cost import recorded
 from bench.cost.count import Cost, counting
 from bench.cost.gpu import load_gpu
-from bench.cost.models import BATCHES, CASES, MODELS, WORDS
+from bench.cost.models import BATCHES, CASES, MODELS
 from bench.cost.predict import predict
 from bench.cost.roofline import LlavaShape, Wall, Work, decode, floor, prefill, vision
 from bench.cost.stages import cost_of

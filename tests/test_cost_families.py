@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from bench.arms.profiles import load_profile
-from bench.arms.random_prompts import Size
+from bench.arms.random_prompts import WORDS, Size, random_prompts
 from bench.cost import recorded
-from bench.cost.budget import Counted
+from bench.cost.budget import Counted, spent
 from bench.cost.count import counting
 from bench.cost.gpu import load_gpu
-from bench.cost.models import ARMS, FEWER, MODELS, WORDS, given_of, model_of, without_memory
+from bench.cost.models import ARMS, FEWER, MODELS, model_of, without_memory
 from bench.cost.predict import predict
 from bench.cost.stages import cost_of, costs_of, stages_of
+from bench.fixture.qwen.architecture import SIZES
 from hybrid import HybridConfig, HybridLlava, Keep
 from hybrid.families import FAMILIES as KNOWN
 from hybrid.methods import METHODS
@@ -57,7 +58,7 @@ def flops_of_generate(llava: Any, given: Mapping[str, Tensor], tokens: int) -> i
 @pytest.mark.parametrize("batch", [1, 2])
 def test_dense_is_counted_as_generate_runs(family: str, batch: int) -> None:
     llava = FAMILIES[family].make(3)
-    given = given_of(llava.config, batch, IMAGES[family])
+    given = random_prompts(llava.config, batch, image=IMAGES[family])
     meta = without_memory(llava.config).double()
     counted = costs_of(meta, stages_of(meta, None, given))
     prefill, both = (flops_of_generate(llava, given, tokens) for tokens in (1, 2))
@@ -69,7 +70,7 @@ def test_dense_is_counted_as_generate_runs(family: str, batch: int) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_has_no_values_costs_what_has_some(family: str, name: str) -> None:
     llava = FAMILIES[family].make(5)
-    given = given_of(llava.config, 2, IMAGES[family])
+    given = random_prompts(llava.config, 2, image=IMAGES[family])
     meta = without_memory(llava.config).double()
     meta.generation_config = llava.generation_config  # a step looks for each end token
     found = costs_of(meta, stages_of(meta, CONFIGS[name], given))
@@ -84,7 +85,10 @@ def test_what_has_no_values_costs_what_has_some(family: str, name: str) -> None:
 def test_a_larger_batch_starts_no_more_kernels(family: str, name: str) -> None:
     llava = without_memory(FAMILIES[family].make(5).config)
     one, three = (
-        costs_of(llava, stages_of(llava, CONFIGS[name], given_of(llava.config, batch, (48, 48))))
+        costs_of(
+            llava,
+            stages_of(llava, CONFIGS[name], random_prompts(llava.config, batch, image=(48, 48))),
+        )
         for batch in (1, 3)
     )
     for stage, cost in one.items():
@@ -149,6 +153,13 @@ def test_a_profile_s_pixels_resize_what_a_budget_is_of() -> None:
     assert data.min_pixels and counted.patches == 36 * 36 > data.min_pixels / 28**2
 
 
+def test_the_embedded_qwen_s_budget_is_of_a_picture_of_its_own() -> None:
+    profile = load_profile("tiny-qwen")
+    assert profile.data.image in SIZES
+    dense, divprune = spent(profile, ("dense", "divprune"), Keep(count=9)).values()
+    assert (dense.tokens, dense.average, divprune.average) == (48, 48, 9)
+
+
 def test_merged_tokens_of_several_images_are_known_too() -> None:
     kind = FAMILIES["llava"]
     config = HybridConfig(thresholds=(0.9,) * 4, capacity=20)
@@ -166,7 +177,7 @@ def test_merged_tokens_of_several_images_are_known_too() -> None:
 def test_an_image_has_as_many_tokens_as_its_model_makes_of_it(name: str, placeholders: int) -> None:
     model = model_of(name)
     assert model.patches == placeholders
-    ids = given_of(model.config(), 2)["input_ids"]
+    ids = random_prompts(model.config(), 2)["input_ids"]
     assert ids.shape == (2, WORDS + placeholders)
 
 

@@ -14,12 +14,12 @@ from torch.utils._pytree import tree_leaves
 from bench.arms import random_weights
 from bench.arms.needs import latency_minutes, needs_of, quality_minutes
 from bench.arms.profiles import Profile, load_profile
+from bench.arms.random_prompts import random_prompts
 from bench.arms.random_weights import (
     GIB,
     check_room,
     random_llava,
     random_model,
-    random_prompts,
     true_config,
     weight_bytes,
 )

@@ -9,10 +9,13 @@ from torch import Tensor
 from transformers.models.llava_next import modeling_llava_next
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
+from bench.arms.profiles.settings import Data
+
 Size = tuple[int, int]  # pixels, high and wide
 IMAGE: Size = (672, 672)
 """Where a family takes images of any size."""
-TEXT_BEFORE, TEXT_AFTER = 35, 29  # with 576 patches: 640 tokens, as the cost gate counts
+TEXT_BEFORE, TEXT_AFTER = 35, 29  # with 576 patches: 640 tokens
+WORDS = TEXT_BEFORE + TEXT_AFTER  # of an MMBench prompt, beside its image
 FIRST_WORD = 3  # ids below it are padding, begin and end
 PAD = 0
 
@@ -85,6 +88,28 @@ def prompts_of(
     if "image_grid_thw" in given:
         given["mm_token_type_ids"] = (ids == image).long()
     return given
+
+
+def random_prompts(
+    config: Any, batch: int, data: Data | None = None, *, image: Size | None = None
+) -> dict[str, Tensor]:
+    """The same prompts at every call, on the host: 64 words and an image each.
+
+    Args:
+        config: of the model.
+        data: of a profile, whose `image`, `min_pixels` and `max_pixels` are heeded.
+        image: pixels, high and wide, where the model takes images of any size; those of `data`, or
+            672 x 672, if None.
+
+    Returns:
+        input_ids [B, S] int64 with the image behind the first `TEXT_BEFORE` words and S its tokens
+        and 64, attention_mask [B, S] int64, pixel_values, and what else the family takes.
+    """
+    least = most = None
+    if data is not None:
+        least, most, image = data.min_pixels, data.max_pixels, image or data.image
+    texts = [(TEXT_BEFORE, TEXT_AFTER)] * batch
+    return prompts_of(config, texts, [image or IMAGE] * batch, least=least, most=most)
 
 
 def _words_of(config: Any) -> Tensor:

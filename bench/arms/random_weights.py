@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
 from bench.arms.checkpoint.config import checked_config
 from bench.arms.greedy import answer_greedily
 from bench.arms.models import DTYPES, demand_aggregation_layer, demand_device
 from bench.arms.profiles import Profile
-from bench.arms.profiles.settings import Data
-from bench.arms.random_prompts import IMAGE, TEXT_AFTER, TEXT_BEFORE, prompts_of
 from bench.arms.untrained import config_of
 from bench.base.errors import UserError
 
@@ -70,22 +67,6 @@ def random_model(profile: Profile) -> Any:
     answer_greedily(llava, profile.model.path)
     llava.generation_config.eos_token_id = None
     return llava
-
-
-def random_prompts(config: Any, batch: int, data: Data | None = None) -> dict[str, Tensor]:
-    """The same prompts at every call, on the host: 64 words and an image each.
-
-    Args:
-        config: of the model; where it takes images of any size, they are of 672 x 672 pixels.
-        data: of the profile, whose min_pixels and max_pixels resize them.
-
-    Returns:
-        input_ids [B, S] int64 with the image behind the first `TEXT_BEFORE` words and S its tokens
-        and 64, attention_mask [B, S] int64, pixel_values, and what else the family takes.
-    """
-    least, most = (None, None) if data is None else (data.min_pixels, data.max_pixels)
-    texts = [(TEXT_BEFORE, TEXT_AFTER)] * batch
-    return prompts_of(config, texts, [IMAGE] * batch, least=least, most=most)
 
 
 def weight_bytes(config: Any, dtype: torch.dtype) -> int:

@@ -12,8 +12,8 @@ from bench.arms.checkpoint.config import checked_config
 from bench.arms.models import DTYPES, arm_config
 from bench.arms.profiles import Profile
 from bench.arms.profiles.settings import Data
-from bench.arms.random_prompts import Size
-from bench.cost.models import WORDS, given_of, without_memory
+from bench.arms.random_prompts import WORDS, Size, random_prompts
+from bench.cost.models import without_memory
 from bench.cost.spending import Budget
 from bench.cost.stages import costs_of, stages_of
 from hybrid import HybridConfig, HybridLlava, Keep
@@ -25,8 +25,9 @@ class Counted:
     Args:
         config: of the model, of any family.
         dtype: that it runs in.
-        data: of its profile, whose min_pixels and max_pixels resize the image.
-        image: pixels, high and wide, where a family takes images of any size; 672 x 672 if None.
+        data: of its profile, which says how large the image is, and how it is resized.
+        image: pixels, high and wide, where the family takes images of any size; those of `data`, or
+            672 x 672, if None.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Counted:
         image: Size | None = None,
     ) -> None:
         self.llava = without_memory(deepcopy(config)).to(dtype)
-        self.given = given_of(config, 1, image, data)
+        self.given = random_prompts(config, 1, data, image=image)
         self.inputs = HybridLlava(self.llava, HybridConfig()).place(**self.given)
         self.patches = self.given["input_ids"].shape[1] - WORDS
         text = self.llava.config.text_config

@@ -6,10 +6,8 @@ from functools import cache, cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from bench.arms.profiles.settings import Data
-from bench.arms.random_prompts import IMAGE, TEXT_AFTER, TEXT_BEFORE, Size, prompts_of, seen
+from bench.arms.random_prompts import IMAGE, WORDS, Size, seen
 from bench.arms.untrained import config_7b, config_next_7b, config_qwen_3b, config_qwen_7b
 from bench.base.errors import UserError
 from hybrid import HybridConfig, Keep
@@ -18,7 +16,6 @@ from hybrid.merging import THRESHOLDS_72OUT
 from hybrid.methods import METHODS
 
 BATCHES = (1, 8)
-WORDS = TEXT_BEFORE + TEXT_AFTER  # of an MMBench prompt, beside its image
 # Of the hybrid's tower: as many fewer a block as 72out merges of an image on average.
 SCHEDULE = tuple(576 - 21 * (block + 1) for block in range(24))
 BUDGETS = {"pyramiddrop": "0.5"}
@@ -121,18 +118,3 @@ def without_memory(config: Any) -> Any:
     with torch.device("meta"):
         made: Any = family_type(config.model_type).model_class(config)
     return made.eval()
-
-
-def given_of(
-    config: Any, batch: int, image: Size | None = None, data: Data | None = None
-) -> dict[str, Tensor]:
-    """Prompts of 64 words and an image, as `HybridLlava.place` takes them, on the host.
-
-    Args:
-        config: of the model.
-        image: pixels, high and wide, where it takes images of any size; `IMAGE` if None.
-        data: of a profile, whose min_pixels and max_pixels resize it.
-    """
-    least, most = (None, None) if data is None else (data.min_pixels, data.max_pixels)
-    texts = [(TEXT_BEFORE, TEXT_AFTER)] * batch
-    return prompts_of(config, texts, [image or IMAGE] * batch, least=least, most=most)

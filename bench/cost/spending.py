@@ -21,8 +21,7 @@ COLUMNS = ("tokens", "a layer", "FLOPs", "cache")
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Budget:
-    """Of a prompt of 64 words and one image; where that may have any size, it has 672 x 672 pixels,
-    and is resized as the profile says.
+    """Of a prompt of 64 words and an image; where it may have any size, of the profile's `image`.
 
     Attributes:
         tokens: visual tokens that the last layer of the language model gets.

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from transformers import vision_utils
 
+from bench.arms.random_prompts import random_prompts
 from bench.cost.count import Cost, counting
-from bench.cost.models import ARMS, LLAVA, Model, empty, given_of
+from bench.cost.models import ARMS, LLAVA, Model, empty
 from hybrid import HybridConfig, HybridLlava
 from hybrid.inputs import Inputs
 from hybrid.state import State
@@ -33,7 +34,7 @@ def cost_of(arm: str, batch: int, model: Model = LLAVA) -> dict[str, Cost]:
 def config_cost(config: HybridConfig | None, batch: int, model: Model = LLAVA) -> dict[str, Cost]:
     """The same of a configuration; None is transformers as it ships."""
     llava = empty(model.config)
-    given = given_of(llava.config, batch, model.image)
+    given = random_prompts(llava.config, batch, image=model.image)
     return costs_of(llava, stages_of(llava, config, given))
 
 

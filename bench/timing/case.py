@@ -10,7 +10,8 @@ from torch import Tensor
 from bench.arms.families import LLAVA, kind_of
 from bench.arms.models import Answerer, Checkpoint, arm_config, load_checkpoint
 from bench.arms.profiles import Profile
-from bench.arms.random_weights import random_model, random_prompts
+from bench.arms.random_prompts import random_prompts
+from bench.arms.random_weights import random_model
 from bench.arms.weights import Weights
 from bench.base.errors import UserError
 from bench.base.remark import remark

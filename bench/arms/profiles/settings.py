@@ -300,6 +300,14 @@ class Data:
         ),
     ] = None
     max_pixels: Annotated[Count | None, Means("a larger image is made this small, likewise")] = None
+    image: Annotated[
+        tuple[Count, Count] | None,
+        Allowed("two whole numbers from 1: pixels, high and wide"),
+        Means(
+            "of the image that budgets and random prompts have, of a model that takes images of "
+            "any size; 672 x 672 if not given"
+        ),
+    ] = None
     mmbench: Annotated[
         DataSource | None, Means("multiple choice: what the accuracy and latency gates ask")
     ] = None

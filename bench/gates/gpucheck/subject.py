@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bench.arms.models import arm_config
 from bench.arms.profiles import Profile
-from bench.arms.random_weights import random_prompts
+from bench.arms.random_prompts import random_prompts
 from bench.cost.budget import Counted
 from bench.cost.roofline import Ceiling, Floor
 from bench.cost.spending import Budget

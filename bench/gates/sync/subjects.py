@@ -11,8 +11,8 @@ from bench.arms.checkpoint.files import read_json
 from bench.arms.families import KINDS, LLAVA, Kind, demand_kind
 from bench.arms.models import DTYPES, Answerer, arm_config, load_checkpoint, resolve_keep
 from bench.arms.profiles import Profile, load_profile, profile_of_model
-from bench.arms.random_prompts import Size, prompts_of, seen
-from bench.arms.random_weights import random_llava, random_model, random_prompts, true_config
+from bench.arms.random_prompts import Size, prompts_of, random_prompts, seen
+from bench.arms.random_weights import random_llava, random_model, true_config
 from bench.arms.untrained import (
     TRUE_SHAPES,
     Shape,
