@@ -130,7 +130,7 @@ def test_what_nobody_foresaw_is_no_failed_gate(
 ) -> None:
     from bench.cli import main
 
-    def broken(**_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("planted")
 
     monkeypatch.setattr("bench.gates.cost.cost_gate", broken)
@@ -167,3 +167,9 @@ def test_a_notebook_s_matplotlib_does_no_harm() -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (2, "error: drew True\n")
+
+
+def test_what_the_gates_on_records_load_says_nothing() -> None:
+    line = "import bench.gates.cost, bench.gates.goldens, bench.gates.method.check"
+    ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
