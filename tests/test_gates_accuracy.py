@@ -21,7 +21,11 @@ def runs(*, lost: int, gained: int, n: int, right: int) -> tuple[dict[int, bool]
 
 
 def gate(
-    now: Mapping[int, Any], before: Mapping[int, Any], *, margin: float = 0.03, floor: float = 0.1
+    now: Mapping[int, Any],
+    before: Mapping[int, Any],
+    *,
+    margin: float | None = 0.03,
+    floor: float | None = 0.1,
 ) -> tuple[Verdict, Verdict]:
     paired, absolute = accuracy_gate(
         hits=now, reference_hits=before, margin=margin, floor=floor, reproduce="nox -s accuracy"
@@ -34,6 +38,17 @@ def test_a_run_against_itself_passes(n: int) -> None:
     paired, _ = gate(*runs(lost=0, gained=0, n=n, right=n // 2))
     assert paired.outcome is Outcome.PASS
     assert paired.numbers["mcnemar_p_one_sided"] == 1
+
+
+@pytest.mark.parametrize("lost", [0, 400])
+def test_what_has_neither_margin_nor_floor_is_told_and_unsure(lost: int) -> None:
+    verdicts = gate(*runs(lost=lost, gained=0, n=480, right=450), margin=None, floor=None)
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.UNSURE}
+    paired, absolute = verdicts
+    assert "no margin to judge it by" in paired.reason and f"lost {lost}" in paired.reason
+    assert "no floor to judge it by" in absolute.reason
+    for verdict in verdicts:
+        assert "bound" not in verdict.numbers and "low" in verdict.numbers
 
 
 def test_ten_agreeing_questions_prove_nothing_about_three_points() -> None:

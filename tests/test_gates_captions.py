@@ -14,7 +14,11 @@ from tests.task_files import RECORDED, needs_recorded
 
 
 def gate(
-    now: dict[int, float], before: dict[int, float], *, margin: float = 0.05, floor: float = 0.5
+    now: dict[int, float],
+    before: dict[int, float],
+    *,
+    margin: float | None = 0.05,
+    floor: float | None = 0.5,
 ) -> tuple[Verdict, Verdict]:
     paired, absolute = caption_gate(
         per_image_cider=now,
@@ -39,6 +43,14 @@ def test_a_run_against_itself_passes() -> None:
     assert paired.outcome is Outcome.PASS
     assert paired.numbers["value"] == 0
     assert absolute.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.8])
+def test_what_has_neither_margin_nor_floor_is_told_and_unsure(loss: float) -> None:
+    verdicts = gate(less(scores(200), loss), scores(200), margin=None, floor=None)
+    assert {verdict.outcome for verdict in verdicts} == {Outcome.UNSURE}
+    assert all("to judge it by" in verdict.reason for verdict in verdicts)
+    assert not any("bound" in verdict.numbers for verdict in verdicts)
 
 
 def test_a_loss_beyond_the_margin_fails_and_a_gain_passes() -> None:

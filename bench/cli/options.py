@@ -137,7 +137,8 @@ SpiceOption = Annotated[
 PromptOption = Annotated[
     str,
     typer.Option(
-        help="What is asked, and in which words: vlmevalkit, llava or lmms-eval for MMBench; "
+        help="What is asked, and in which words: vlmevalkit (which has its own for each model), "
+        "llava or lmms-eval for MMBench; "
         "vlmevalkit, one-sentence (lmms-eval's) or recorded-hybrid for captions."
     ),
 ]

@@ -79,6 +79,14 @@ HARNESS = (
     Selection("test_checkpoint.py"),
     Selection("test_greedy.py"),
     Selection("test_finite.py", without=("test_a_command_says_it_in_one_line_and_ends_with_2",)),
+    Selection(
+        "test_bench_families.py",
+        only=(
+            "test_one_prompt_of_a_batch_is_what_it_is_alone",
+            "test_run_answers_scores_and_goes_on",
+            "test_pixels_are_a_setting_of_the_profile_and_part_of_a_run",
+        ),
+    ),
     Selection("test_syncs_gpu_gate.py"),
     Selection("test_syncs_proof.py"),
     Selection("test_tasks_mmbench.py"),
