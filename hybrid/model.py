@@ -240,6 +240,11 @@ class HybridLlava:
             )
         placed = family.place(input_ids, pixel_values, attention_mask, **images)
         if placed.images is not None:
+            if self.config.rope == "virtual":
+                raise ConfigError(
+                    "rope='virtual' unmerges one square image a prompt, and here are others: take"
+                    " rope='logical'"
+                )
             self._count_up_to(placed.images.placeholders)
         return uploaded(placed, self.device)
 

@@ -131,6 +131,13 @@ def test_a_budget_can_be_that_of_each_image(name: str, method: str) -> None:
                 assert of_image.count(image) == size
 
 
+@EACH
+def test_virtual_unmerging_is_refused_where_a_prompt_has_not_one_square_image(name: str) -> None:
+    kind, config = FAMILIES[name], HybridConfig(rope="virtual")
+    with pytest.raises(ConfigError, match="virtual' unmerges one square image a prompt"):
+        hybridize(model_of(name), config).place(**kind.batch(kind.prompts, [1]))
+
+
 def test_within_a_prompt_the_best_of_all_images_stay() -> None:
     scores = torch.tensor([[9.0, 8.0, 7.0, 1.0, 2.0, 3.0]])
     present, image = torch.ones(1, 6).bool(), torch.tensor([[0, 0, 0, 1, 1, 1]])
