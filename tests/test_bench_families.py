@@ -335,3 +335,15 @@ def test_accuracy_without_a_margin_or_a_floor_is_unsure(
     told = capsys.readouterr().out
     assert "no margin to judge it by" in told and "no floor to judge it by" in told
     assert "PASS" not in told and "FAIL" not in told
+
+
+def test_a_llava_next_asked_in_the_words_of_another_model_is_said(
+    folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = folders["llava_next"]
+    load_checkpoint(load_profile(str(file)))
+    assert "asks a llava_next in the words of" not in capsys.readouterr().err
+    silent = file.with_name("silent.toml")
+    silent.write_text(re.sub(r"chat = .*\n", "", file.read_text()))
+    load_checkpoint(load_profile(str(silent)))
+    assert "asks a llava_next in the words of llava-1.5; set" in capsys.readouterr().err

@@ -23,7 +23,8 @@ from bench.arms.profiles import DTYPES as DTYPE_NAMES
 from bench.arms.profiles import Profile
 from bench.arms.published import METHODS
 from bench.base.errors import UserError
-from bench.tasks.prompts import CHATS
+from bench.base.remark import remark
+from bench.tasks.prompts import CHATS, DEFAULT_CHAT
 from hybrid import HybridConfig, HybridLlava, Keep
 
 REASON = 300  # characters of a library's reason that are said
@@ -167,7 +168,7 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
     answer_greedily(llava, path)
     processor = load_processor(path, config)
     set_pixels(processor, profile.data.min_pixels, profile.data.max_pixels)
-    demand_chat(profile, processor)
+    demand_chat(profile, processor, config.model_type)
     files = checkpoint_files(path)
     return Checkpoint(
         llava=llava.to(model.device),
@@ -179,8 +180,9 @@ def load_checkpoint(profile: Profile) -> Checkpoint:
     )
 
 
-def demand_chat(profile: Profile, processor: Any) -> None:
-    """Raises UserError if a prompt of the profile's chat holds no image of the processor's."""
+def demand_chat(profile: Profile, processor: Any, model_type: str) -> None:
+    """Raises UserError if a prompt of the profile's chat holds no image of the processor's; one of
+    another model's words is said."""
     chat = CHATS[profile.model.chat]
     if chat.image != processor.image_token:
         fitting = [name for name, each in CHATS.items() if each.image == processor.image_token]
@@ -188,6 +190,11 @@ def demand_chat(profile: Profile, processor: Any) -> None:
             f"profile {profile.name}: model.chat is {profile.model.chat}, whose image is"
             f" {chat.image}, and this checkpoint's is {processor.image_token}: set"
             f" {' or '.join(fitting) or 'the chat that it was trained with'}"
+        )
+    if model_type == "llava_next" and profile.model.chat == DEFAULT_CHAT:
+        remark(
+            f"profile {profile.name} asks a {model_type} in the words of {DEFAULT_CHAT}; set"
+            " model.chat to llava-next-vicuna to ask as VLMEvalKit does"
         )
 
 
