@@ -24,7 +24,7 @@ from hybrid.checkpoint import load_model
 from hybrid.config import ConfigError, HybridConfig, Keep
 from hybrid.families import family_type
 from hybrid.families.family import together
-from hybrid.inputs import Images, Inputs, upload, uploaded
+from hybrid.inputs import Images, Inputs, uploaded
 from hybrid.masks import additive, causal_mask
 from hybrid.merging import VisualTokens, rows
 from hybrid.methods import stages_of
@@ -99,8 +99,9 @@ class HybridLlava:
         for stage in self.stages.language:
             known = self._counts.get(stage.keep)
             if known is None or len(known) <= slots:
-                counts = torch.tensor(keep_counts(stage.keep, slots))  # sync-ok: on the host
-                self._counts[stage.keep] = upload(counts, self.device)
+                counts = keep_counts(stage.keep, slots)
+                made = torch.tensor(counts, device=self.device)  # sync-ok: before a prompt is read
+                self._counts[stage.keep] = made
 
     @property
     def budget(self) -> int:

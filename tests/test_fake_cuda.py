@@ -5,7 +5,7 @@ Needs a build of torch that knows CUDA, as PyPI's does; CPU builds can't index a
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -18,8 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hybrid import HybridConfig, Keep, hybridize
+from hybrid.config import Within
+from hybrid.inputs import mapped
 from hybrid.methods import METHODS
 from hybrid.state import State
+from tests.families import FAMILIES
 from tests.llavas import PATCHES, batch, every_config, random_llava
 
 pytestmark = pytest.mark.skipif(
@@ -56,13 +59,16 @@ def on_cuda(tensor: torch.Tensor, mode: FakeTensorMode) -> FakeTensor:
 
 
 def llava_on_cuda(dtype: torch.dtype, mode: FakeTensorMode) -> Any:
-    llava = random_llava().to(dtype)
-    for module in llava.modules():
+    return moved(random_llava().to(dtype), mode)
+
+
+def moved(model: Any, mode: FakeTensorMode) -> Any:
+    for module in model.modules():
         for tensors in (module._parameters, module._buffers):
             for name, tensor in tensors.items():
                 if tensor is not None:
                     tensors[name] = on_cuda(tensor, mode)
-    return llava
+    return model
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -85,6 +91,34 @@ def test_every_tensor_stays_on_the_device_and_no_value_is_asked_for(
                 model.select(state)
         assert devices.seen.keys() == {CUDA}, devices.seen
         assert (state.logits.dtype, state.logits.device) == (dtype, CUDA)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_stays_on_the_device_with_every_method(
+    family: str, mode: FakeTensorMode
+) -> None:
+    """Several images in a prompt, none, other sizes in a batch; placed on the host, then moved."""
+    kind = FAMILIES[family]
+    given, small = kind.batch(kind.prompts, None), kind.make(5).half()
+    inputs = hybridize(small, HybridConfig()).place(**given)
+    inputs = mapped(inputs, lambda tensor: on_cuda(tensor, mode))
+    model = moved(small, mode)
+    with mode:
+        for name, make in METHODS.items():
+            if family != "llava" and name in ("tome", "downsample"):
+                continue
+            for within in get_args(Within):
+                config = HybridConfig(method=(make(Keep(count=5)),), within=within)
+                hybrid = hybridize(model, config)
+                hybrid._count_up_to(inputs.images.placeholders if inputs.images else 0)
+                with Devices() as devices:
+                    state = hybrid.prefill(inputs, 3)
+                    before = shapes(state)
+                    for _ in range(2):
+                        hybrid.select(state)
+                        hybrid.decode(state)
+                assert devices.seen.keys() == {CUDA}, (name, devices.seen)
+                assert shapes(state) == before, name
 
 
 def test_every_method_has_shapes_that_the_host_knows_and_decode_leaves_them(
