@@ -260,6 +260,14 @@ def test_what_a_family_does_not_take_is_refused_by_its_name(name: str) -> None:
         hybridize(model_of(name), HybridConfig()).place(**given)
 
 
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "llava"])
+def test_prompts_that_are_on_the_device_already_are_refused(name: str) -> None:
+    kind = FAMILIES[name]
+    given = {key: tensor.to("meta") for key, tensor in kind.batch(kind.prompts, [0]).items()}
+    with pytest.raises(ConfigError, match="are looked at on the host: leave them there"):
+        hybridize(model_of(name), HybridConfig()).place(**given)
+
+
 def test_another_family_is_refused_with_the_list_of_those_that_run() -> None:
     config = model_of("llava").config
     with pytest.raises(ConfigError, match=r"idefics3 is not supported.*LLaVA-1\.5 \(llava\)"):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from hybrid.config import ConfigError
 from hybrid.inputs import Images, Inputs
 from hybrid.language import Language
 from hybrid.merging import VisualTokens
@@ -90,6 +91,14 @@ class Family(ABC):
         Raises:
             ConfigError: naming the row, or the size, that is wrong.
         """
+
+    def demand_host(self, input_ids: Tensor) -> None:
+        """Raises ConfigError if prompts that have to be looked at are on the device already."""
+        if input_ids.device.type != "cpu":
+            raise ConfigError(
+                f"prompts of {self.name} are looked at on the host: leave them there, and"
+                " HybridLlava uploads them"
+            )
 
     @abstractmethod
     def look(self, inputs: Inputs) -> Any:

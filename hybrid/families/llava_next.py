@@ -118,11 +118,7 @@ class LlavaNext(Family):
     ) -> Inputs:
         """pixel_values [I, c, 3, H, W], padded to as many crops as the most of them have, and
         `image_sizes` [I, 2], high and wide, as they were."""
-        if input_ids.device.type != "cpu":
-            raise ConfigError(
-                f"prompts of {self.name} are looked at on the host: leave them there, and"
-                " HybridLlava uploads them"
-            )
+        self.demand_host(input_ids)
         views = [] if pixel_values is None else self._views(images.get("image_sizes"))
         pixels = self._crops(pixel_values, views)
         mask, padded = mask_of(input_ids, attention_mask)

@@ -51,11 +51,7 @@ class QwenVL(Family):
         **images: Tensor,
     ) -> Inputs:
         """`image_grid_thw` [I, 3] says how many patches each image has."""
-        if input_ids.device.type != "cpu":
-            raise ConfigError(
-                f"prompts of {self.name} are looked at on the host: leave them there, and"
-                " HybridLlava uploads them"
-            )
+        self.demand_host(input_ids)
         if bool((input_ids == self.video_token_id).any()):
             raise ConfigError("videos are not supported, only images: take its frames as images")
         grids = self._grids(pixel_values, images.get("image_grid_thw"))
